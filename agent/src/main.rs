@@ -1,2 +1,15 @@
-//! Entry point.
-fn main() {}
+//! Entry point of `hardstand`: reads the command line and hands over to `cli`.
+//!
+//! It must never decide anything.
+
+mod cli;
+mod config;
+mod helper;
+mod host;
+mod probe;
+mod report;
+mod run;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,4 @@
+//! placeholder
+/// placeholder
+#[derive(Default)]
+pub struct History;

@@ -1,0 +1,1 @@
+//! The running kernel, installed kernels, and why a reboot is due.

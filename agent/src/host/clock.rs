@@ -1,0 +1,1 @@
+//! The clock: adjtimex(2) and the active time service.

@@ -1,0 +1,1 @@
+//! Whole disks from `/sys/block`.

@@ -1,0 +1,1 @@
+//! Mounted filesystems: mountinfo, and statvfs in a worker thread with a deadline.

@@ -1,0 +1,1 @@
+//! Processors, load, memory, pressure from procfs.

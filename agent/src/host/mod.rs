@@ -1,0 +1,105 @@
+//! One module per outside system: its paths, its argv, its parser, its types.
+//!
+//! It must never judge: these modules say what is there. Files are read below [`Host::root`], so that a tree
+//! captured from a real machine can stand in for one.
+
+pub(crate) mod boot;
+pub(crate) mod clock;
+pub(crate) mod disks;
+pub(crate) mod filesystems;
+pub(crate) mod hardware;
+pub(crate) mod load;
+pub(crate) mod nics;
+pub(crate) mod packages;
+pub(crate) mod sensors;
+pub(crate) mod smart;
+pub(crate) mod systemd;
+
+use std::path::{Path, PathBuf};
+
+/// The machine that is looked at: `/`, or a captured tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    root: PathBuf,
+}
+
+/// Why something could not be read. Each variant names where.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HostError {
+    /// A file or directory could not be read.
+    #[error("reading {}: {source}", path.display())]
+    Read {
+        /// Where.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file or an output is not of the form it should have.
+    #[error("parsing {what}: {why}")]
+    Parse {
+        /// The file, or the program whose output it is.
+        what: String,
+        /// What is wrong, with the line where there is one.
+        why: String,
+    },
+    /// A service on the system bus did not answer as it should.
+    #[error("asking {service}: {why}")]
+    Bus {
+        /// The bus name.
+        service: &'static str,
+        /// What went wrong.
+        why: String,
+    },
+    /// The root helper is needed and did not answer.
+    #[error("asking the helper: {why}")]
+    Helper {
+        /// What went wrong and what to do.
+        why: String,
+    },
+    /// A system call failed.
+    #[error("calling {call}: {source}")]
+    Call {
+        /// The call.
+        call: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+impl Host {
+    /// This machine.
+    pub(crate) fn this() -> Self {
+        Self::at("/")
+    }
+
+    /// A machine captured below `root`.
+    pub(crate) fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// A path of the machine, given without its leading slash.
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// A text file, given without its leading slash.
+    pub(crate) fn read(&self, relative: impl AsRef<Path>) -> Result<String, HostError> {
+        let path = self.path(relative);
+        std::fs::read_to_string(&path).map_err(|source| HostError::Read { path, source })
+    }
+
+    /// A small file's trimmed text, or `None` when it is absent, unreadable or empty (for optional attributes of sysfs).
+    pub(crate) fn attribute(&self, relative: impl AsRef<Path>) -> Option<String> {
+        let text = std::fs::read_to_string(self.path(relative)).ok()?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// The names in a directory, sorted; empty when it is absent.
+    pub(crate) fn names(&self, relative: impl AsRef<Path>) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path(relative)) else { return Vec::new() };
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        names
+    }
+}

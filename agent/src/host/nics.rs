@@ -1,0 +1,1 @@
+//! Network interfaces from `/sys/class/net`.

@@ -1,0 +1,1 @@
+//! dpkg and apt state from their own files.

@@ -1,0 +1,1 @@
+//! Temperatures, fans and voltages from `/sys/class/hwmon`.

@@ -1,0 +1,1 @@
+//! SMART and NVMe health: the parser of `smartctl --json`, and asking the helper for it.

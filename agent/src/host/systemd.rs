@@ -1,0 +1,1 @@
+//! systemd over D-Bus: system state, failed and declared units.
