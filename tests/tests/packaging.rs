@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hardstand_core::Settings;
 use hardstand_exec::{Finished, Run};
-use hardstand_tests::root;
+use hardstand_tests::{cargo_env, root};
 
 /// A development build of the agent from nothing, on two busy cores.
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
@@ -46,10 +46,8 @@ async fn binary() -> PathBuf {
     let mut run = Run::new(env!("CARGO"), BUILD_LIMIT)
         .args(["build", "--locked", "-p", "hardstand", "--message-format=json", "--manifest-path"])
         .arg(manifest);
-    for name in ["HOME", "PATH", "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
-        if let Some(value) = std::env::var_os(name) {
-            run = run.env(name, value);
-        }
+    for (name, value) in cargo_env() {
+        run = run.env(name, value);
     }
     let printed = run.success().await.unwrap().stdout;
     let programs = String::from_utf8(printed).unwrap();
