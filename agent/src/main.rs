@@ -9,6 +9,7 @@ mod host;
 mod probe;
 mod report;
 mod run;
+mod state;
 
 fn main() -> std::process::ExitCode {
     cli::main()

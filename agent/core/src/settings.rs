@@ -18,6 +18,8 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// Where judgement changes.
     pub thresholds: Thresholds,
+    /// Processors.
+    pub cpu: CpuSettings,
     /// Units that must run.
     pub units: UnitSettings,
     /// Interfaces that must have a link.
@@ -56,6 +58,14 @@ pub struct ProbeSettings {
 pub struct MetricsSettings {
     /// `ADDRESS:PORT`, or `off`.
     pub listen: String,
+}
+
+/// `[cpu]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CpuSettings {
+    /// Processor vulnerabilities that are known and accepted, by the kernel's names (`spectre_v2`).
+    pub accepted_vulnerabilities: Vec<String>,
 }
 
 /// `[units]`

@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod disks;
 pub(crate) mod filesystems;
 pub(crate) mod hardware;
+mod kernel_dir;
 pub(crate) mod load;
 pub(crate) mod nics;
 pub(crate) mod packages;
