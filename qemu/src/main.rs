@@ -8,20 +8,25 @@ mod checks;
 mod clock;
 mod console;
 mod guest;
+mod health;
 mod house;
 mod http;
 mod machine;
 mod network;
 mod qmp;
+mod scene;
+mod stories;
 mod suite;
 mod wait;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::house::House;
+use crate::stories::Story;
 
 /// Boots hardstand's images in QEMU, breaks them, and measures.
 #[derive(Parser)]
@@ -35,6 +40,14 @@ struct Cli {
 enum Command {
     /// Run every check; ends with `N passed, N failed`
     Test,
+    /// Run one scenario against the images as built
+    Story {
+        /// Which
+        name: Story,
+        /// Directory with one built image per recipe [default: out/images]
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -57,6 +70,11 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Test => {
                 let tally = checks::run(&house, suite::checks(&house)?).await?;
                 Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+            Command::Story { name, images } => {
+                let images = images.unwrap_or_else(|| house.out.join("images"));
+                stories::run(&house, name, images).await?;
+                Ok(ExitCode::SUCCESS)
             }
         }
     })

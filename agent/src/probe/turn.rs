@@ -11,13 +11,17 @@ use crate::crew::said;
 use crate::host::HostError;
 use crate::host::clock::boottime;
 
+/// After how long a slow collector that failed is tried again: whatever was missing may have come meanwhile.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
 /// One collector.
 pub(crate) struct Turn<T> {
     /// What the turn under way may take before it counts as hung.
     deadline: Duration,
     flight: Option<Flight<T>>,
-    /// When the last turn began; `None` makes the next one due.
     started: Option<Instant>,
+    /// The next turn is due whatever the interval.
+    hastened: bool,
     /// Why the last turn that came back gave no value; `None` when it did. Before the first: that there was none.
     why: Option<String>,
     good: Option<Good<T>>,
@@ -48,25 +52,44 @@ struct Good<T> {
 impl<T> Default for Turn<T> {
     /// A collector that has not run yet.
     fn default() -> Self {
-        let why = Some("not read yet; the first pass is under way".to_owned());
-        Self { deadline: Duration::ZERO, flight: None, started: None, why, good: None, took: Duration::ZERO }
+        let why = Some("not read yet".to_owned());
+        Self {
+            deadline: Duration::ZERO,
+            flight: None,
+            started: None,
+            hastened: false,
+            why,
+            good: None,
+            took: Duration::ZERO,
+        }
     }
 }
 
 impl<T: Clone + Send + 'static> Turn<T> {
     /// Makes the next turn due now.
     pub(crate) fn hasten(&mut self) {
-        self.started = None;
+        self.hastened = true;
     }
 
-    /// Starts a turn if the last one began `every` ago and none is under way. It counts as hung after `deadline`.
-    pub(crate) fn start<F>(&mut self, every: Duration, deadline: Duration, make: impl FnOnce() -> F)
+    /// Why there is nothing to start with yet. A turn that has run knows better.
+    pub(crate) fn cannot_start(&mut self, why: &str) {
+        if self.started.is_none() {
+            self.why = Some(why.to_owned());
+        }
+    }
+
+    /// Starts a turn if the last one began `every` ago (sooner when it failed) and none is under way. It counts as hung
+    /// after `deadline`. Says whether it did.
+    pub(crate) fn start<F>(&mut self, every: Duration, deadline: Duration, make: impl FnOnce() -> F) -> bool
     where
         F: Future<Output = Result<T, HostError>> + Send + 'static,
     {
-        if self.flight.is_some() || self.started.is_some_and(|started| started.elapsed() < every) {
-            return;
+        let every = if self.why.is_some() { every.min(RETRY_AFTER) } else { every };
+        let waits = !self.hastened && self.started.is_some_and(|started| started.elapsed() < every);
+        if waits || self.flight.is_some() {
+            return false;
         }
+        self.hastened = false;
         self.deadline = deadline;
         let started = Instant::now();
         let work = make();
@@ -76,6 +99,7 @@ impl<T: Clone + Send + 'static> Turn<T> {
         });
         self.started = Some(started);
         self.flight = Some(Flight { task, waited_out: false });
+        true
     }
 
     /// Waits for the turn under way, once, up to its deadline. A turn that was waited out before is only looked at.
@@ -244,7 +268,7 @@ mod tests {
     fn a_failing_turn_is_unknown_with_its_reason_and_keeps_the_last_value() {
         run(async {
             let mut turn = Turn::default();
-            assert_eq!(turn.sample().reading.why(), Some("not read yet; the first pass is under way"));
+            assert_eq!(turn.sample().reading.why(), Some("not read yet"));
             turn.start(Duration::ZERO, LIMIT, || async { Ok(5) });
             turn.settle().await;
             let why = "parsing /proc/stat: line 1: no cpu";
