@@ -105,7 +105,8 @@ async fn inputs(store: &Store, request: &Request<'_>) -> Result<Inputs, Problem>
         sources.push(Source { name: found.name.clone(), sha256: found.sha256.clone(), size: found.size, file });
         debs.push(found);
     }
-    if let Some(missing) = request.recipe.local_packages.iter().find(|name| !debs.iter().any(|deb| deb.name == **name)) {
+    if let Some(missing) = request.recipe.local_packages.iter().find(|name| !debs.iter().any(|deb| deb.name == **name))
+    {
         return Err(Problem::Refused(format!(
             "the recipe names local package {missing}; give its file with --package {missing}_VERSION_amd64.deb"
         )));
@@ -124,7 +125,8 @@ async fn inputs(store: &Store, request: &Request<'_>) -> Result<Inputs, Problem>
     }
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     let mut hash = Sha256::new();
-    for part in [TREE_RULES, &request.lock.clock.to_string(), if request.recipe.root == Root::Disk { "i" } else { "" }] {
+    for part in [TREE_RULES, &request.lock.clock.to_string(), if request.recipe.root == Root::Disk { "i" } else { "" }]
+    {
         hash.update(part);
         hash.update([0]);
     }
@@ -178,7 +180,8 @@ fn gate(tree: &Tree, overlays: &Tree) -> Result<(), Problem> {
 fn ram_initrd(store: &Store, request: &Request<'_>, mut tree: Tree, mut overlays: Tree) -> Result<Vec<u8>, Problem> {
     let clock = request.lock.clock;
     let level = request.recipe.compression;
-    let matches = |path: &str| request.recipe.early.iter().any(|pattern| hardstand_recipe::glob::matches(pattern, path));
+    let matches =
+        |path: &str| request.recipe.early.iter().any(|pattern| hardstand_recipe::glob::matches(pattern, path));
     let mut early = Tree::default();
     for from in [tree.split(|path, _| matches(path)), overlays.split(|path, _| matches(path))] {
         for (path, node) in from.iter() {
@@ -190,9 +193,13 @@ fn ram_initrd(store: &Store, request: &Request<'_>, mut tree: Tree, mut overlays
     let text = format!("recipe = \"{}\"\nclock = {clock}\n", request.recipe.name);
     mark.insert(MARK, Node::file(text.into_bytes(), clock, Origin::Build));
     let mut initrd = Vec::new();
-    for (label, layer) in
-        [("what runs first", &early), ("the tree", &tree), ("kernel modules", &modules), ("overlays", &overlays), ("the mark", &mark)]
-    {
+    for (label, layer) in [
+        ("what runs first", &early),
+        ("the tree", &tree),
+        ("kernel modules", &modules),
+        ("overlays", &overlays),
+        ("the mark", &mark),
+    ] {
         if !layer.is_empty() {
             initrd.extend(pack::layer(store, label, layer, level)?);
         }
@@ -284,9 +291,8 @@ struct Partial {
 impl Partial {
     fn new(target: &Path) -> Result<Self, Problem> {
         let doing = || format!("reading {}", target.display());
-        let foreign = target.exists()
-            && !target.join("uki.efi").is_file()
-            && fs::read_dir(target).doing(doing)?.next().is_some();
+        let foreign =
+            target.exists() && !target.join("uki.efi").is_file() && fs::read_dir(target).doing(doing)?.next().is_some();
         if foreign {
             return Err(Problem::Refused(format!(
                 "{} exists and is no image directory; name another with --out, or remove it",
