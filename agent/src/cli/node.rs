@@ -16,8 +16,14 @@ pub(super) struct AgentArgs {
     /// Configuration file, instead of /etc/hardstand/agent.toml and its drop-ins. It is read alone.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where the memory of earlier passes lies. Without it: systemd's state directory, else none is kept.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     #[command(flatten)]
     socket: SocketArgs,
+    /// The helper's socket.
+    #[arg(long, value_name = "PATH", default_value = helper::SOCKET)]
+    helper: PathBuf,
     /// Log what is done in between, too.
     #[arg(long, short)]
     verbose: bool,
@@ -40,7 +46,13 @@ pub(super) struct HelperArgs {
 /// Runs the agent until it is told to stop.
 pub(super) fn agent(args: AgentArgs) -> anyhow::Result<()> {
     log::start(args.verbose);
-    run::agent(args.config, args.socket.socket)
+    let state = args.state.or_else(state_directory);
+    run::agent(&run::AgentOptions { config: args.config, state, socket: args.socket.socket, helper: args.helper })
+}
+
+/// What systemd made for `StateDirectory=` (the first of them).
+fn state_directory() -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("STATE_DIRECTORY")?).find(|path| !path.as_os_str().is_empty())
 }
 
 /// Runs the helper until it is told to stop or is idle.

@@ -3,6 +3,8 @@
 //! It must never judge: it shows findings and readings as they are.
 
 pub(crate) mod document;
+pub(crate) mod doors;
+pub(crate) mod finding_log;
 pub(crate) mod health_screen;
 pub(crate) mod inventory_screen;
 pub(crate) mod log;
