@@ -4,8 +4,12 @@
 
 mod cli;
 mod config;
+#[allow(dead_code)]
+mod crew;
 mod helper;
+#[allow(dead_code)]
 mod host;
+#[allow(dead_code)]
 mod probe;
 mod report;
 mod run;

@@ -86,15 +86,15 @@ pub fn broken(metadata: &Metadata) -> Vec<String> {
 
 fn outside(package: &str, name: &str) -> Vec<String> {
     let mut told = Vec::new();
-    if let Some((_, data)) = PURE.iter().find(|(pure, _)| *pure == package) {
-        if !data.contains(&name) {
-            told.push(format!("{package} -> {name}: a pure crate uses only {}", data.join(", ")));
-        }
+    if let Some((_, data)) = PURE.iter().find(|(pure, _)| *pure == package)
+        && !data.contains(&name)
+    {
+        told.push(format!("{package} -> {name}: a pure crate uses only {}", data.join(", ")));
     }
-    if let Some((_, users, why)) = KEPT.iter().find(|(kept, _, _)| *kept == name) {
-        if !users.contains(&package) {
-            told.push(format!("{package} -> {name}: {why}"));
-        }
+    if let Some((_, users, why)) = KEPT.iter().find(|(kept, _, _)| *kept == name)
+        && !users.contains(&package)
+    {
+        told.push(format!("{package} -> {name}: {why}"));
     }
     told
 }

@@ -4,14 +4,22 @@
 //! Each checker is itself tested on small bad inputs here, so that none can pass because it sees nothing.
 
 pub mod arrows;
+pub mod licences;
 pub mod rules;
 pub mod source;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The top of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate lies one below the top").to_owned()
+}
+
+/// What cargo needs of our environment to find its compiler, its registry and its output: all else stays away.
+pub fn cargo_env() -> Vec<(&'static str, OsString)> {
+    let names = ["HOME", "PATH", "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
+    names.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))).collect()
 }
 
 /// Every file below `top` whose name ends so, sorted; build output and hidden directories left out.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hardstand_exec::Run;
-use hardstand_tests::{arrows, files_below, root, rules};
+use hardstand_tests::{arrows, cargo_env, files_below, root, rules};
 
 /// Reading the manifests takes well under a second.
 const METADATA_LIMIT: Duration = Duration::from_secs(60);
@@ -65,10 +65,8 @@ async fn the_arrows_are_those_of_the_design() {
     let mut run = Run::new(cargo, METADATA_LIMIT)
         .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
         .arg(manifest);
-    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
-        if let Some(value) = std::env::var_os(name) {
-            run = run.env(name, value);
-        }
+    for (name, value) in cargo_env() {
+        run = run.env(name, value);
     }
     let printed = run.success().await.unwrap().stdout;
     let metadata: arrows::Metadata = serde_json::from_slice(&printed).unwrap();

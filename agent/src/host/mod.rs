@@ -57,6 +57,9 @@ pub(crate) enum HostError {
         /// What went wrong and what to do.
         why: String,
     },
+    /// The collector itself is broken.
+    #[error("{0}")]
+    Broken(String),
     /// A system call failed.
     #[error("calling {call}: {source}")]
     Call {
@@ -89,6 +92,13 @@ impl Host {
         std::fs::read_to_string(&path).map_err(|source| HostError::Read { path, source })
     }
 
+    /// A text file whose names may be in any encoding; what is not UTF-8 is replaced.
+    pub(crate) fn read_lossy(&self, relative: impl AsRef<Path>) -> Result<String, HostError> {
+        let path = self.path(relative);
+        let bytes = std::fs::read(&path).map_err(|source| HostError::Read { path, source })?;
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
     /// A small file's trimmed text, or `None` when it is absent, unreadable or empty (for optional attributes of sysfs).
     pub(crate) fn attribute(&self, relative: impl AsRef<Path>) -> Option<String> {
         let text = std::fs::read_to_string(self.path(relative)).ok()?;
@@ -102,5 +112,69 @@ impl Host {
         let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.sort_unstable();
         names
+    }
+}
+
+/// A made-up machine in a directory of its own, for tests; it goes away with the value.
+#[cfg(test)]
+pub(crate) struct Scratch(Host);
+
+#[cfg(test)]
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("hardstand-{name}-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&root).unwrap();
+        Self(Host::at(root))
+    }
+
+    /// Writes a file, with the directories above it.
+    pub(crate) fn write(&self, relative: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, contents).unwrap();
+        path
+    }
+}
+
+#[cfg(test)]
+impl std::ops::Deref for Scratch {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0.root));
+    }
+}
+
+/// Feeds a parser with damaged copies of a good text: bytes changed, cut out, doubled. Always the same ones.
+#[cfg(test)]
+pub(crate) fn feed_damaged(good: &str, parse: impl Fn(&str)) {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % u64::try_from(below.max(1)).unwrap()).unwrap()
+    };
+    const SPITE: &[u8] = b"\0\n\n :-\\/,9~\xff";
+    for _ in 0..2000 {
+        let mut bytes = good.as_bytes().to_vec();
+        for _ in 0..=random(8) {
+            let (at, end) = (random(bytes.len()), random(bytes.len()));
+            match random(3) {
+                0 => bytes[at] = SPITE[random(SPITE.len())],
+                1 if at < end && bytes.len() > end - at => drop(bytes.drain(at..end)),
+                _ => bytes.insert(at, SPITE[random(SPITE.len())]),
+            }
+        }
+        parse(&String::from_utf8_lossy(&bytes));
     }
 }

@@ -1,1 +1,0 @@
-//! Mounted filesystems: mountinfo, and statvfs in a worker thread with a deadline.
