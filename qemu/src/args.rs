@@ -243,10 +243,7 @@ impl Argv {
         };
         let boot = boot_index(nic.boot);
         self.put("-netdev", &format!("tap,id=net{place},ifname={},script=no,downscript=no", nic.tap));
-        self.put(
-            "-device",
-            &format!("virtio-net-pci,id=nic{place},netdev=net{place},mac={}{rom}{boot}", nic.mac),
-        );
+        self.put("-device", &format!("virtio-net-pci,id=nic{place},netdev=net{place},mac={}{rom}{boot}", nic.mac));
     }
 }
 
