@@ -15,6 +15,7 @@ pub(crate) mod hardware;
 mod kernel_dir;
 pub(crate) mod load;
 pub(crate) mod nics;
+pub(crate) mod os_release;
 pub(crate) mod packages;
 pub(crate) mod sensors;
 pub(crate) mod smart;
