@@ -15,6 +15,7 @@ use hardstand_core::{Health, Observed};
 
 pub(crate) use page::Format;
 use page::{Kind, Page};
+pub(crate) use storage::transport_word;
 
 /// Renders the part of the page that belongs to one pass.
 pub(crate) fn render(observed: &Observed, health: &Health, format: Format) -> Bytes {
