@@ -255,6 +255,21 @@ async fn many_requests_at_once_are_all_served() {
     assert_eq!(served, 200);
 }
 
+#[tokio::test]
+async fn a_silent_peer_delays_nobody_and_garbage_is_always_refused() {
+    let helper = Helper::for_us();
+    let _silent = UnixStream::connect(helper.socket()).await.unwrap();
+    assert!(!helper.client().dimms().await.unwrap().is_empty());
+    let whole = wire::write_request(&Verb::Dimms {});
+    for at in 0..whole.len() - 1 {
+        // Each byte of a good request turned into another one: refused, or (in a blank or a name) still understood.
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x15;
+        let reply = helper.send(&bytes).await;
+        assert!(reply.starts_with("{\"version\":1,\"outcome\":{\"refused\":"), "{at}: {reply}");
+    }
+}
+
 #[test]
 fn names_of_disks_are_taken_and_nothing_else() {
     for name in ["sda", "sdzz", "nvme0n1", "nvme12n34"] {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use hardstand_exec::Run;
 
 use super::wire::{Answer, DiskName, DmiSerials, OUTPUT_LIMIT, Outcome, SmartAnswer, Verb};
-use crate::host::hardware::{efi, smbios};
+use crate::host::hardware::{efi, machine, smbios};
 use crate::host::{Host, HostError, smart};
 
 /// Runs verbs on one machine.
@@ -100,8 +100,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn dmi_serials(host: &Host) -> DmiSerials {
-    DmiSerials {
-        product_serial: host.attribute("sys/class/dmi/id/product_serial"),
-        product_uuid: host.attribute("sys/class/dmi/id/product_uuid"),
-    }
+    let dmi = machine::dmi(host);
+    DmiSerials { product_serial: dmi.product_serial, product_uuid: dmi.product_uuid }
 }

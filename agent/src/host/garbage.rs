@@ -7,7 +7,7 @@ use super::{Host, disks, hardware, load, nics, sensors};
 use crate::helper::{Client, captured_client};
 
 /// Rounds of damage; each damages up to [`MOST_FILES`] files of a whole tree.
-const ROUNDS: u64 = 400;
+const ROUNDS: u64 = 200;
 const MOST_FILES: u64 = 12;
 
 /// xorshift64*: the same rounds on every machine, so that a failure can be repeated by its seed.
@@ -81,7 +81,7 @@ fn a_pass_over_garbage_never_panics() {
             std::fs::write(file, bytes).unwrap();
         }
     }
-    assert!(errors > 50, "the damage must be seen: {errors} errors in {ROUNDS} rounds");
+    assert!(errors > 25, "the damage must be seen: {errors} errors in {ROUNDS} rounds");
     assert_eq!(pass(&host, &client, &runtime, &mut known), 0, "and the tree is whole again");
 }
 
@@ -98,7 +98,7 @@ fn parsers_of_bytes_and_json_never_panic() {
         let option: Vec<u8> = dice.damage(&table[..40]);
         drop(hardware::efi::parse_load_option(&option));
     }
-    assert!(read.iter().all(|read| *read > 0 && *read < 1900), "some are read and some are refused: {read:?}");
+    assert!(read.iter().all(|read| *read > 0 && *read < 950), "some are read and some are refused: {read:?}");
 }
 
 #[test]

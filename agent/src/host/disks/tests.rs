@@ -1,5 +1,7 @@
 //! Tests of the disk collector.
 
+use hardstand_core::observed::Transport;
+
 use super::*;
 use crate::host::captured::{Captured, Q35};
 
@@ -50,6 +52,8 @@ fn a_sata_disk_is_read_whole() {
     assert_eq!(whole.io_errors, Some(1));
     tree.write(&format!("{SATA}/block/sda/stat"), b"1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n");
     assert_eq!(disk(&tree, "sda").io, [1, 3, 5, 7, 10]);
+    // Disks behind virtio-scsi are SCSI disks and count their errors; virtio's own do not.
+    assert_eq!((disk(&tree, "sdc").io_errors, disk(&tree, "vda").io_errors), (Some(2), None));
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn a_broken_table_says_where() {
 }
 
 #[test]
-fn a_tpm_and_other_hypervisors_are_named() {
+fn a_tpm_and_other_hypervisors_are_named_and_placeholders_are_not() {
     let tree = Captured::unpack(Q35);
     tree.write("sys/class/tpm/tpm0/tpm_version_major", b"2\n");
     tree.link("sys/class/tpm/tpm0/device/driver", "../../../../bus/acpi/drivers/tpm_crb");
@@ -213,6 +213,8 @@ fn a_tpm_and_other_hypervisors_are_named() {
         let dmi = machine::dmi(&tree.host());
         machine::virtualisation(&tree.host(), &dmi).unwrap()
     };
+    tree.write("sys/devices/virtual/dmi/id/product_serial", b"To Be Filled By O.E.M.\n");
+    assert_eq!(machine::dmi(&tree.host()).product_serial, None);
     tree.write("sys/devices/virtual/dmi/id/sys_vendor", b"VMware, Inc.\n");
     tree.write("sys/devices/virtual/dmi/id/bios_vendor", b"Phoenix\n");
     assert_eq!(named(&tree).as_deref(), Some("vmware"));
