@@ -152,7 +152,7 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
                 tracing::info!(disk = key, known, "forgetting a disk as asked");
                 keep(state.as_mut(), &history, 0.0, true);
                 // Who asked may have gone away; that undoes nothing.
-                drop(answer.send(known));
+                let _ = answer.send(known);
             }
             Wake::Stop => break,
         }

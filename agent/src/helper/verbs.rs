@@ -67,7 +67,8 @@ impl Verbs {
         {
             return Outcome::Done(Answer::Smart(SmartAnswer::Asleep {}));
         }
-        let Some(smartctl) = self.smartctl.clone().or_else(|| hardstand_exec::find("smartctl")) else {
+        let smartctl = self.smartctl.clone().or_else(|| hardstand_exec::find("smartctl"));
+        let Some(smartctl) = smartctl.filter(|path| path.is_file()) else {
             return Outcome::Missing { why: "smartctl is not installed; install smartmontools".to_owned() };
         };
         let deadline = Verb::Smart { disk: disk.clone() }.deadline();
@@ -82,9 +83,20 @@ impl Verbs {
                 let json = String::from_utf8_lossy(&finished.stdout).into_owned();
                 Outcome::Done(Answer::Smart(SmartAnswer::Output { json }))
             }
-            Err(error) => Outcome::Failed { why: error.to_string() },
+            Err(error) => Outcome::Failed { why: chain(&error) },
         }
     }
+}
+
+/// An error with everything that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        words = format!("{words}: {source}");
+        cause = source.source();
+    }
+    words
 }
 
 fn dmi_serials(host: &Host) -> DmiSerials {

@@ -27,9 +27,6 @@ impl Published {
     }
 
     /// What was judged.
-    pub(crate) fn health(&self) -> &Health {
-        &self.health
-    }
 
     /// The metrics page in its two parts: the ages, made anew, and the rest, made once per pass.
     pub(crate) fn page(&self, format: Format, boottime_seconds: f64, unix_seconds: f64) -> (Bytes, Bytes) {

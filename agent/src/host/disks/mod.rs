@@ -113,3 +113,6 @@ fn io(bytes: &[u8]) -> Option<[u64; 5]> {
     }
     Some([counts[0], counts[2], counts[4], counts[6], counts[9]])
 }
+
+#[cfg(test)]
+mod tests;
