@@ -103,7 +103,7 @@ impl Seen {
             Err(why) => {
                 self.away = Some(why.clone());
                 // A reader of JSON lines gets documents only; that there is none is for the person.
-                eprintln!("{now} {}", one_line(why));
+                terminal::print_error(&format!("{now} {}\n", one_line(why)));
                 return Ok(String::new());
             }
         };
