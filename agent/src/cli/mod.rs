@@ -113,7 +113,7 @@ pub(crate) fn main() -> ExitCode {
 /// Prints help, version, or what is wrong with the command line.
 fn usage(told: &clap::Error) -> ExitCode {
     if told.use_stderr() {
-        eprint!("{told}");
+        terminal::print_error(&told.to_string());
         return ExitCode::from(EXIT_UNKNOWN);
     }
     // Help that cannot be printed has no reader to be told so.
@@ -123,7 +123,7 @@ fn usage(told: &clap::Error) -> ExitCode {
 
 /// Prints an error with everything that led to it.
 fn complain(error: &anyhow::Error) {
-    eprintln!("hardstand: {error:#}");
+    terminal::print_error(&format!("hardstand: {error:#}\n"));
 }
 
 #[cfg(test)]
