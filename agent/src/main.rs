@@ -4,12 +4,9 @@
 
 mod cli;
 mod config;
-#[allow(dead_code)]
 mod crew;
 mod helper;
-#[allow(dead_code)]
 mod host;
-#[allow(dead_code)]
 mod probe;
 mod report;
 mod run;

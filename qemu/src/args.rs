@@ -142,7 +142,8 @@ impl Machine {
         argv.put("-name", &self.name);
         argv.0.extend(["-nodefaults", "-no-user-config"].map(String::from));
         argv.put("-display", "none");
-        argv.put("-machine", "q35");
+        // Without a graphics card SeaBIOS and iPXE speak on the serial port.
+        argv.put("-machine", "q35,graphics=off");
         let (accel, cpu) = match self.accel {
             Accel::Kvm => ("kvm", "host"),
             Accel::Tcg => ("tcg,thread=multi", "max"),
@@ -235,16 +236,14 @@ impl Argv {
     }
 
     fn nic(&mut self, place: usize, nic: &Nic) {
+        // QEMU fits only its default ROM to the card it is in, so that one must not be named.
         let rom = match nic.rom {
-            Rom::Ipxe => "pxe-virtio.rom",
-            Rom::Empty => "",
+            Rom::Ipxe => "",
+            Rom::Empty => ",romfile=",
         };
         let boot = boot_index(nic.boot);
         self.put("-netdev", &format!("tap,id=net{place},ifname={},script=no,downscript=no", nic.tap));
-        self.put(
-            "-device",
-            &format!("virtio-net-pci,id=nic{place},netdev=net{place},mac={},romfile={rom}{boot}", nic.mac),
-        );
+        self.put("-device", &format!("virtio-net-pci,id=nic{place},netdev=net{place},mac={}{rom}{boot}", nic.mac));
     }
 }
 

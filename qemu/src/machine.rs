@@ -23,6 +23,8 @@ const POWER_OFF_LIMIT: Duration = Duration::from_secs(120);
 const UNPLUG_LIMIT: Duration = Duration::from_secs(60);
 /// `qemu-img create` writes a few kilobytes.
 const QEMU_IMG_LIMIT: Duration = Duration::from_secs(30);
+/// Socket directories are called this, then the harness's process id and the machine.
+const ROOM_PREFIX: &str = "hardstand-lab-";
 /// The variable stores and code images OVMF is packaged as, code before variables.
 const OVMF: [(&str, &str); 2] = [
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
@@ -62,24 +64,9 @@ impl Running {
         &self.machine
     }
 
-    /// Process id of QEMU.
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.qemu.pid()
-    }
-
     /// Time since the power button.
     pub(crate) fn uptime(&self) -> Duration {
         self.since.elapsed()
-    }
-
-    /// Waits until the console shows `text`, at most `limit`. Ends at once on a kernel panic or when QEMU ends.
-    pub(crate) async fn console_shows(&mut self, text: &str, limit: Duration) -> Result<()> {
-        until(&format!("\"{text}\" on the console of {}", self.machine.name), limit, async || {
-            self.alive()?;
-            let shown = console::read(&self.machine.console_log)?;
-            Ok(shown.contains(text).then_some(()))
-        })
-        .await
     }
 
     /// Waits until the control port inside answers, at most `limit`: the guest's systemd is up.
@@ -115,11 +102,6 @@ impl Running {
     /// Cuts the power: whatever the guest had not flushed is gone.
     pub(crate) async fn power_cut(mut self) -> Result<()> {
         Ok(self.qemu.kill().await?)
-    }
-
-    /// Waits for QEMU to end by itself, for as long as a person stays attached.
-    pub(crate) async fn ended(&mut self) -> Result<()> {
-        until("the end of the machine", Duration::MAX, async || Ok(self.qemu.ended()?.map(|_| ()))).await
     }
 
     /// Pulls a disk out.
@@ -167,7 +149,18 @@ impl Drop for Running {
 
 /// A directory for one machine's sockets, short enough for a socket's path. Removed with the machine.
 pub(crate) fn room(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("hardstand-lab-{}-{name}", std::process::id()))
+    std::env::temp_dir().join(format!("{ROOM_PREFIX}{}-{name}", std::process::id()))
+}
+
+/// Socket directories whose harness is gone.
+pub(crate) fn abandoned_rooms() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    let abandoned = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let harness = name.strip_prefix(ROOM_PREFIX).and_then(|rest| rest.split('-').next()).map(str::to_owned);
+        harness.is_some_and(|id| !Path::new("/proc").join(id).exists())
+    });
+    abandoned.collect()
 }
 
 /// OVMF with a fresh variable store kept in `dir`.

@@ -100,8 +100,8 @@ impl Scene {
     /// The lab's network with an offer to boot a recipe's image over it.
     pub(crate) async fn network_boot(&self, recipe: &str, taps: &[&str]) -> Result<Network> {
         let served = Served {
-            dir: self.artefact(recipe, "")?,
-            ipxe_script: "netboot/boot.ipxe".to_owned(),
+            dir: self.artefact(recipe, "netboot")?,
+            ipxe_script: "boot.ipxe".to_owned(),
             uefi_program: "uki.efi".to_owned(),
         };
         Network::up(taps, &Offer::Boot(served), &self.dir).await

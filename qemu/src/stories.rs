@@ -8,7 +8,7 @@ mod agent_hung;
 mod boot_disk;
 mod boot_pxe;
 mod boot_usb;
-mod claims;
+pub(crate) mod claims;
 mod faults;
 
 use std::path::PathBuf;

@@ -26,6 +26,8 @@ pub struct Source {
     pub words: Vec<Found>,
     /// The text of every string literal (as written between its quotes).
     pub strings: Vec<Found>,
+    /// Modules in files of their own that are declared under `#[cfg(test)]`. Empty when looking at all.
+    pub test_modules: Vec<String>,
 }
 
 /// Whether items under `#[cfg(test)]` are looked at.
@@ -63,7 +65,9 @@ fn walk(stream: TokenStream, scope: Scope, source: &mut Source, imports: &mut BT
                 if let Some(TokenTree::Group(group)) = attribute {
                     at += 2 + usize::from(inner);
                     if scope == Scope::Shipped && !inner && is_cfg_test(group) {
-                        at = end_of_item(&tokens, at);
+                        let end = end_of_item(&tokens, at);
+                        source.test_modules.extend(module_elsewhere(&tokens[at..end]));
+                        at = end;
                     } else if !group.stream().to_string().starts_with("doc ") {
                         walk(group.stream(), scope, source, imports);
                     }
@@ -166,6 +170,12 @@ fn is_cfg_test(attribute: &Group) -> bool {
     attribute.stream().to_string().replace(' ', "") == "cfg(test)"
 }
 
+/// The name in `mod name;`, whatever stands before it.
+fn module_elsewhere(item: &[TokenTree]) -> Option<String> {
+    let [.., TokenTree::Ident(keyword), TokenTree::Ident(name), last] = item else { return None };
+    (*keyword == "mod" && is_punct(Some(last), ';')).then(|| name.to_string())
+}
+
 /// One past the item that starts at `at`: its body in braces, or its semicolon.
 fn end_of_item(tokens: &[TokenTree], at: usize) -> usize {
     let ends = |token: &TokenTree| {
@@ -210,6 +220,13 @@ mod tests {
             "{shipped:?}"
         );
         assert!(paths(text, Scope::All).iter().any(|path| path == "std::env::var"));
+    }
+
+    #[test]
+    fn test_modules_in_files_of_their_own_are_named() {
+        let text =
+            "#[cfg(test)]\nmod tests;\n#[cfg(test)]\npub(crate) mod samples;\nmod real;\n#[cfg(test)] mod here {}";
+        assert_eq!(parse(text, Scope::Shipped).unwrap().test_modules, ["tests", "samples"]);
     }
 
     #[test]

@@ -199,11 +199,15 @@ async fn exchange(socket: &Path, verb: &Verb) -> Result<Outcome, AskError> {
         }
         _ => broken(error.to_string()),
     })?;
-    stream.write_all(&write_request(verb)).await.map_err(|error| broken(error.to_string()))?;
+    // A helper that refuses us hangs up without reading; its reason is there to be read all the same.
+    let sent = stream.write_all(&write_request(verb)).await;
     let mut line = Vec::new();
     let limit = u64::try_from(REPLY_LIMIT).unwrap_or(u64::MAX);
     let mut reader = BufReader::new(stream).take(limit);
-    reader.read_until(b'\n', &mut line).await.map_err(|error| broken(error.to_string()))?;
+    let received = reader.read_until(b'\n', &mut line).await;
+    if let (true, Err(error)) = (line.is_empty(), sent.and(received.map(drop))) {
+        return Err(broken(error.to_string()));
+    }
     if line.last() != Some(&b'\n') {
         let why = if line.is_empty() { "it hung up without a reply" } else { "its reply has no end" };
         return Err(broken(why.to_owned()));

@@ -19,3 +19,12 @@ pub(crate) use wire::{DiskName, SmartAnswer};
 
 /// Where the helper listens.
 pub(crate) const SOCKET: &str = "/run/hardstand/helper.sock";
+
+#[cfg(test)]
+mod tests;
+
+/// A client that runs the verbs in this process, on a captured machine.
+#[cfg(test)]
+pub(crate) fn captured_client(host: crate::host::Host, smartctl: std::path::PathBuf) -> Client {
+    Client::with_verbs(verbs::Verbs::captured(host, smartctl))
+}

@@ -57,7 +57,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         };
         listener.set_nonblocking(true).context("setting up the socket")?;
         let listener = UnixListener::from_std(listener).context("setting up the socket")?;
-        let served = Server { verbs: Verbs::for_this_machine(), allowed: allowed(&options.allow_uids)?, idle };
+        let served = Server { verbs: Verbs::for_this_machine(), allowed: allowed(&options.allow_uids), idle };
         let ended = served.serve(listener).await;
         if let Some(path) = own_socket {
             // Best effort: the next start replaces a socket nobody listens on.
@@ -100,9 +100,14 @@ fn listen(path: &Path) -> anyhow::Result<StdListener> {
     }
 }
 
-fn allowed(more: &[u32]) -> anyhow::Result<Vec<u32>> {
-    let agent = nix::unistd::User::from_name(AGENT_USER).context("looking up the user hardstand")?;
-    Ok([0].into_iter().chain(agent.map(|user| user.uid.as_raw())).chain(more.iter().copied()).collect())
+/// Root, the agent's user where there is one, and whom the command line names. A user database that cannot be read
+/// only narrows this.
+fn allowed(more: &[u32]) -> Vec<u32> {
+    let agent = nix::unistd::User::from_name(AGENT_USER).unwrap_or_else(|errno| {
+        tracing::warn!(%errno, user = AGENT_USER, "looking up the agent's user failed, only root is served");
+        None
+    });
+    [0].into_iter().chain(agent.map(|user| user.uid.as_raw())).chain(more.iter().copied()).collect()
 }
 
 pub(super) struct Server {
@@ -139,22 +144,24 @@ impl Server {
 }
 
 async fn answer(mut stream: UnixStream, verbs: Verbs, allowed: Vec<u32>) {
-    // Read before refusing: hanging up on a peer that still writes would cost it the reason.
-    let request = request(&mut stream).await;
-    let outcome = match check_peer(&stream, &allowed).and(request).and_then(|line| read_request(&line)) {
-        Ok(verb) => {
-            let name = verb.name();
-            let outcome = verbs.run(verb).await;
-            tracing::debug!(verb = name, done = matches!(outcome, Outcome::Done(_)), "request served");
-            outcome
-        }
-        Err(why) => {
-            tracing::warn!(why, "request refused");
-            Outcome::Refused { why }
-        }
+    let outcome = match check_peer(&stream, &allowed) {
+        Ok(()) => serve_one(&mut stream, &verbs).await,
+        Err(why) => Err(why),
     };
+    let outcome = outcome.unwrap_or_else(|why| {
+        tracing::warn!(why, "request refused");
+        Outcome::Refused { why }
+    });
     // A peer that has gone, or does not read, loses its answer; nothing else does.
     let _ = tokio::time::timeout(TALK_LIMIT, stream.write_all(&write_reply(outcome))).await;
+}
+
+async fn serve_one(stream: &mut UnixStream, verbs: &Verbs) -> Result<Outcome, String> {
+    let verb = read_request(&request(stream).await?)?;
+    let name = verb.name();
+    let outcome = verbs.run(verb).await;
+    tracing::debug!(verb = name, done = matches!(outcome, Outcome::Done(_)), "request served");
+    Ok(outcome)
 }
 
 fn check_peer(stream: &UnixStream, allowed: &[u32]) -> Result<(), String> {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use hardstand_exec::Run;
 
 use super::wire::{Answer, DiskName, DmiSerials, OUTPUT_LIMIT, Outcome, SmartAnswer, Verb};
-use crate::host::hardware::{efi, smbios};
+use crate::host::hardware::{efi, machine, smbios};
 use crate::host::{Host, HostError, smart};
 
 /// Runs verbs on one machine.
@@ -67,7 +67,8 @@ impl Verbs {
         {
             return Outcome::Done(Answer::Smart(SmartAnswer::Asleep {}));
         }
-        let Some(smartctl) = self.smartctl.clone().or_else(|| hardstand_exec::find("smartctl")) else {
+        let smartctl = self.smartctl.clone().or_else(|| hardstand_exec::find("smartctl"));
+        let Some(smartctl) = smartctl.filter(|path| path.is_file()) else {
             return Outcome::Missing { why: "smartctl is not installed; install smartmontools".to_owned() };
         };
         let deadline = Verb::Smart { disk: disk.clone() }.deadline();
@@ -82,14 +83,23 @@ impl Verbs {
                 let json = String::from_utf8_lossy(&finished.stdout).into_owned();
                 Outcome::Done(Answer::Smart(SmartAnswer::Output { json }))
             }
-            Err(error) => Outcome::Failed { why: error.to_string() },
+            Err(error) => Outcome::Failed { why: chain(&error) },
         }
     }
 }
 
-fn dmi_serials(host: &Host) -> DmiSerials {
-    DmiSerials {
-        product_serial: host.attribute("sys/class/dmi/id/product_serial"),
-        product_uuid: host.attribute("sys/class/dmi/id/product_uuid"),
+/// An error with everything that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        words = format!("{words}: {source}");
+        cause = source.source();
     }
+    words
+}
+
+fn dmi_serials(host: &Host) -> DmiSerials {
+    let dmi = machine::dmi(host);
+    DmiSerials { product_serial: dmi.product_serial, product_uuid: dmi.product_uuid }
 }

@@ -58,11 +58,6 @@ impl KernelDir {
         Some(Self { fd, path: self.path.join(name) })
     }
 
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The names in it, sorted.
     pub(crate) fn names(&self) -> Result<Vec<String>, HostError> {
         let failed = |source| HostError::Read { path: self.path.clone(), source };
@@ -83,12 +78,18 @@ impl KernelDir {
         openat(&self.fd, name, flags, Mode::empty()).is_ok()
     }
 
-    /// Bytes of a small file, trimmed of blanks and NULs at its ends, handed to `use_bytes`.
-    fn with<T>(&self, name: &str, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, Errno> {
-        let file = openat(&self.fd, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
+    /// Bytes of a small file, handed to `use_bytes`.
+    fn page<T>(&self, name: &str, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, Errno> {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let file = openat(&self.fd, name, flags, Mode::empty())?;
         let mut page = [0; PAGE];
         let read = nix::unistd::read(&file, &mut page)?;
-        Ok(use_bytes(trimmed(&page[..read])))
+        Ok(use_bytes(&page[..read]))
+    }
+
+    /// As [`KernelDir::page`], trimmed of blanks and NULs at both ends.
+    fn with<T>(&self, name: &str, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, Errno> {
+        self.page(name, |bytes| use_bytes(trimmed(bytes)))
     }
 
     /// The trimmed text of an optional file; `None` when it is absent, cannot be read or is empty.
@@ -99,11 +100,7 @@ impl KernelDir {
 
     /// The bytes of an optional binary file (a page at most); `None` when it is absent or cannot be read.
     pub(crate) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
-        let file =
-            openat(&self.fd, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()).ok()?;
-        let mut page = [0; PAGE];
-        let read = nix::unistd::read(&file, &mut page).ok()?;
-        Some(page[..read].to_vec())
+        self.page(name, <[u8]>::to_vec).ok()
     }
 
     /// A number in an optional file; `None` when it is absent, cannot be read or is no number.

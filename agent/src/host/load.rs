@@ -297,3 +297,6 @@ fn dimm_errors(host: &Host) -> Result<Vec<DimmErrors>, HostError> {
 fn is_numbered(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests;

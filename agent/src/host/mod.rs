@@ -4,9 +4,13 @@
 //! captured from a real machine can stand in for one.
 
 pub(crate) mod boot;
+#[cfg(test)]
+pub(crate) mod captured;
 pub(crate) mod clock;
 pub(crate) mod disks;
 pub(crate) mod filesystems;
+#[cfg(test)]
+mod garbage;
 pub(crate) mod hardware;
 mod kernel_dir;
 pub(crate) mod load;

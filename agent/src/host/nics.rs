@@ -137,3 +137,6 @@ pub(crate) fn parse_net_dev(text: &str) -> Result<HashMap<&str, Counters>, HostE
     }
     Ok(interfaces)
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,3 +98,6 @@ fn plain(word: &str) -> String {
     let clean: String = lower.chars().map(|letter| if kept(letter) { letter } else { '_' }).collect();
     clean.trim_matches('_').to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,3 +230,6 @@ fn is_unreachable_kind(words: &str) -> bool {
         .iter()
         .any(|known| words.contains(known))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,17 +17,12 @@ pub(crate) fn health_screen(health: &HealthDocument, style: Style, all: bool, no
         out.push('\n');
         out.push_str(&findings_table(&shown, style, now_unix_seconds));
     }
-    let stale: Vec<String> = health.collectors.iter().filter_map(stale_collector).collect();
+    let stale = not_read(health, style);
     let hidden = health.findings.len() - shown.len();
     if hidden > 0 || !stale.is_empty() {
         out.push('\n');
     }
-    if !stale.is_empty() {
-        for line in wrap(&format!("not read: {}", stale.join(", ")), style.width) {
-            out.push_str(&style.severity(Severity::Unknown, &line));
-            out.push('\n');
-        }
-    }
+    out.push_str(&stale);
     if hidden > 0 {
         let checks = if hidden == 1 { "check" } else { "checks" };
         out.push_str(&style.dim(&format!("{hidden} {checks} ok (hardstand health --all shows them)")));
@@ -41,14 +36,23 @@ pub(crate) fn coloured_sentence(health: &HealthDocument, style: Style) -> String
     style.severity(health.verdict, &document_sentence(health))
 }
 
+/// The collectors whose values are not current, or nothing.
+pub(super) fn not_read(health: &HealthDocument, style: Style) -> String {
+    let stale: Vec<String> = health.collectors.iter().filter_map(stale_collector).collect();
+    if stale.is_empty() {
+        return String::new();
+    }
+    let lines = wrap(&format!("not read: {}", stale.join(", ")), style.width);
+    lines.iter().map(|line| style.severity(Severity::Unknown, line) + "\n").collect()
+}
+
 /// The findings, worst first, with what was seen and what to do below each that is not well.
 pub(crate) fn findings_table(findings: &[&FindingRow], style: Style, now_unix_seconds: u64) -> String {
     let rows: Vec<Row<'_>> = findings.iter().map(|row| finding_row(row, style, now_unix_seconds)).collect();
     let headings = [
         ("STATE", Fit::Whole),
         ("CHECK", Fit::CutLast),
-        ("SUBJECT", Fit::Cut),
-        ("SUMMARY", Fit::Wrap),
+        ("FINDING", Fit::Wrap),
         ("GATE", Fit::Whole),
         ("SINCE", Fit::Whole),
     ];
@@ -67,13 +71,18 @@ fn finding_row<'a>(row: &'a FindingRow, style: Style, now_unix_seconds: u64) -> 
         cells: vec![
             Cell::painted(severity.word(), move |text| style.severity(severity, text)),
             Cell::new(&row.check),
-            Cell::new(&row.subject),
-            Cell::new(&row.summary),
+            Cell::new(told(row)),
             Cell::new(gate),
             Cell::new(since),
         ],
-        below: if severity > Severity::Info { row.evidence.clone() } else { String::new() },
+        below: if severity != Severity::Ok { row.evidence.clone() } else { String::new() },
     }
+}
+
+/// The finding with its subject. Of what is as it should be, what was seen says more than "ok".
+fn told(row: &FindingRow) -> String {
+    let text = if row.severity == Severity::Ok && !row.evidence.is_empty() { &row.evidence } else { &row.summary };
+    if text.contains(&row.subject) { text.clone() } else { format!("{}: {text}", row.subject) }
 }
 
 fn stale_collector(row: &hardstand_core::observed::Collector) -> Option<String> {

@@ -3,9 +3,17 @@
 //! It must never judge: it shows findings and readings as they are.
 
 pub(crate) mod document;
+pub(crate) mod doors;
+pub(crate) mod finding_log;
 pub(crate) mod health_screen;
+pub(crate) mod inventory_screen;
+pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod notify;
+pub(crate) mod published;
 pub(crate) mod sentence;
+pub(crate) mod serve;
+pub(crate) mod status_screen;
 pub(crate) mod table;
 pub(crate) mod terminal;
 

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::document::{HealthDocument, InventoryDocument};
 use super::golden::{assert_fits, assert_golden};
 use super::health_screen::health_screen;
+use super::inventory_screen::inventory_screen;
 use super::samples::{NOW, healthy, observed, sick};
+use super::status_screen::status_screen;
 use super::terminal::Style;
 
 const PLAIN: Style = Style { width: 80, colour: false };
@@ -25,6 +27,26 @@ fn a_narrow_or_wide_terminal_is_filled_and_never_overrun() {
     let document = HealthDocument::from(&sick());
     for width in 60..=140 {
         assert_fits(&health_screen(&document, Style { width, colour: false }, true, NOW), width);
+    }
+}
+
+#[test]
+fn the_status_is_one_screen() {
+    let seen = observed();
+    let sick = HealthDocument::from(&sick());
+    let shown = status_screen(&seen, &sick, PLAIN, NOW);
+    assert_golden("status.txt", &shown);
+    for width in 60..=140 {
+        assert_fits(&status_screen(&seen, &sick, Style { width, colour: false }, NOW), width);
+    }
+}
+
+#[test]
+fn the_inventory_fits_and_names_what_it_does_not_know() {
+    let document = InventoryDocument::from(&observed());
+    assert_golden("inventory.txt", &inventory_screen(&document, PLAIN));
+    for width in 60..=140 {
+        assert_fits(&inventory_screen(&document, Style { width, colour: false }), width);
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
         act(&mut running, &fault.make).await.with_context(|| format!("making the fault: {}", fault.name))?;
         scene.say(&format!("made: {}", fault.name));
     }
-    let health = all(&running, "every fault to show", |health, fault| shows(health, fault)).await?;
+    let health = all(&running, "every fault to show", shows).await?;
     for fault in &FAULTS {
         let finding = health.worst(fault.check, fault.subject).context("a fault that shows has a finding")?;
         scene.say(&format!("seen: {:<5} {:<26} {}", finding.severity, finding.check, finding.summary));

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use hardstand_core::observed::{Disk, Transport};
+use hardstand_core::observed::Disk;
 
 use super::kernel_dir::{KernelDir, is_gone};
 use super::{Host, HostError};
@@ -67,10 +67,10 @@ impl KnownDisks {
         disk.io = dir.required_as("stat", "11 counts", io)?;
         if let Some(device) = dir.below("device") {
             disk.device_state = device_state(&device);
-            disk.io_errors = match disk.transport {
-                Transport::Nvme | Transport::Virtio | Transport::Mmc => None,
-                _ => device.text("ioerr_cnt").and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()),
-            };
+            if name.starts_with("sd") {
+                let text = device.text("ioerr_cnt");
+                disk.io_errors = text.and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
+            }
         }
         Ok(Some(disk))
     }
@@ -113,3 +113,6 @@ fn io(bytes: &[u8]) -> Option<[u64; 5]> {
     }
     Some([counts[0], counts[2], counts[4], counts[6], counts[9]])
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 use hardstand_core::observed::{Dmi, FirmwareType, Tpm};
 
+use super::smbios::says_something;
 use crate::host::kernel_dir::KernelDir;
 use crate::host::{Host, HostError};
 
@@ -23,17 +24,18 @@ pub(crate) fn firmware(host: &Host) -> FirmwareType {
 /// What `/sys/class/dmi/id` says to everybody (and the serial numbers, when we are root).
 pub(crate) fn dmi(host: &Host) -> Dmi {
     let Ok(dir) = KernelDir::open(host, "sys/class/dmi/id") else { return Dmi::default() };
+    let text = |name: &str| dir.text(name).filter(|text| says_something(text));
     Dmi {
-        sys_vendor: dir.text("sys_vendor"),
-        product_name: dir.text("product_name"),
-        product_serial: dir.text("product_serial"),
-        product_uuid: dir.text("product_uuid"),
-        board_vendor: dir.text("board_vendor"),
-        board_name: dir.text("board_name"),
-        bios_vendor: dir.text("bios_vendor"),
-        bios_version: dir.text("bios_version"),
-        bios_date: dir.text("bios_date"),
-        chassis_type: dir.text("chassis_type"),
+        sys_vendor: text("sys_vendor"),
+        product_name: text("product_name"),
+        product_serial: text("product_serial"),
+        product_uuid: text("product_uuid"),
+        board_vendor: text("board_vendor"),
+        board_name: text("board_name"),
+        bios_vendor: text("bios_vendor"),
+        bios_version: text("bios_version"),
+        bios_date: text("bios_date"),
+        chassis_type: text("chassis_type"),
     }
 }
 

@@ -66,3 +66,6 @@ async fn with_serials(mut dmi: Dmi, host: &Host, helper: &Client) -> Dmi {
     }
     dmi
 }
+
+#[cfg(test)]
+mod tests;

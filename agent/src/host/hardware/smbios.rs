@@ -12,8 +12,8 @@ const MEMORY_DEVICE: u8 = 17;
 const END_OF_TABLE: u8 = 127;
 /// Type, length and handle.
 const HEADER: usize = 4;
-/// What boards write into a slot's text when they have nothing to say.
-const PLACEHOLDERS: [&str; 9] = [
+/// What boards write into a text field when they have nothing to say.
+const PLACEHOLDERS: [&str; 12] = [
     "unknown",
     "not specified",
     "none",
@@ -21,9 +21,17 @@ const PLACEHOLDERS: [&str; 9] = [
     "[empty]",
     "undefined",
     "n/a",
-    "module manufacturer:0x0000",
+    "default string",
+    "system serial number",
+    "system product name",
+    "system manufacturer",
     "to be filled by o.e.m.",
 ];
+
+/// Whether a text of the firmware is more than what boards write when nobody filled it in.
+pub(crate) fn says_something(text: &str) -> bool {
+    !text.is_empty() && !PLACEHOLDERS.contains(&text.to_lowercase().as_str())
+}
 
 /// Reads the memory slots.
 ///
@@ -93,9 +101,7 @@ impl Structure<'_> {
         let index = usize::from(self.byte(offset)?).checked_sub(1)?;
         let bytes = self.strings.split(|byte| *byte == 0).nth(index)?;
         let text = String::from_utf8_lossy(bytes);
-        let text = text.trim();
-        let says_nothing = text.is_empty() || PLACEHOLDERS.contains(&text.to_lowercase().as_str());
-        (!says_nothing).then(|| text.to_owned())
+        says_something(text.trim()).then(|| text.trim().to_owned())
     }
 
     fn dimm(&self) -> Dimm {

@@ -15,6 +15,7 @@ use hardstand_core::{Health, Observed};
 
 pub(crate) use page::Format;
 use page::{Kind, Page};
+pub(crate) use storage::transport_word;
 
 /// Renders the part of the page that belongs to one pass.
 pub(crate) fn render(observed: &Observed, health: &Health, format: Format) -> Bytes {
@@ -40,7 +41,7 @@ pub(crate) struct Asked {
 pub(crate) fn render_ages(observed: &Observed, asked: Asked, format: Format) -> Bytes {
     let mut page = Page::new(format);
     page.family("hardstand_pass_age_seconds", Kind::Gauge, "Seconds since the pass that this page shows.")
-        .sample(&[], asked.pass_age_seconds);
+        .sample(&[], milliseconds(asked.pass_age_seconds));
     page.family(
         "hardstand_pass_timestamp_seconds",
         Kind::Gauge,
@@ -50,10 +51,16 @@ pub(crate) fn render_ages(observed: &Observed, asked: Asked, format: Format) -> 
     let mut ages =
         page.family("hardstand_collector_age_seconds", Kind::Gauge, "Age of the value each collector shows.");
     for collector in observed.collectors() {
-        ages.sample(&[("collector", &collector.name)], collector.age_seconds + asked.pass_age_seconds);
+        ages.sample(&[("collector", &collector.name)], milliseconds(collector.age_seconds + asked.pass_age_seconds));
     }
-    page.family("node_time_seconds", Kind::Gauge, "System time in seconds since 1970.").sample(&[], asked.unix_seconds);
+    page.family("node_time_seconds", Kind::Gauge, "System time in seconds since 1970.")
+        .sample(&[], milliseconds(asked.unix_seconds));
     page.into_bytes()
+}
+
+/// No age is known better than that.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

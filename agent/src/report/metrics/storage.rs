@@ -61,16 +61,17 @@ fn filesystem_labels(filesystem: &Filesystem) -> [(&'static str, &str); 3] {
 
 fn write_presence(page: &mut Page, disks: &[Disk], health: &Health) {
     let present: BTreeSet<&str> = disks.iter().map(|disk| disk.id.key()).collect();
-    let gone = health.findings.iter().filter(|finding| {
-        finding.check == PRESENCE_CHECK && finding.severity > Severity::Info && !present.contains(&*finding.subject)
-    });
+    let findings = health.findings.iter();
+    let gone = findings.filter(|finding| finding.check == PRESENCE_CHECK && finding.severity != Severity::Ok);
     let mut family =
         page.family("hardstand_disk_present", Kind::Gauge, "Whether a disk that has been seen is there now.");
     for key in &present {
         family.flag(&[("serial", key)], true);
     }
     for finding in gone {
-        family.flag(&[("serial", &finding.subject)], false);
+        // The subject is the kernel name and the key, or the kernel name alone.
+        let key = finding.subject.split_once(' ').map_or(&*finding.subject, |(_, key)| key);
+        family.flag(&[("serial", key)], false);
     }
 }
 

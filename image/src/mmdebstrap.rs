@@ -1,0 +1,86 @@
+//! mmdebstrap: installs exactly the packages of the lock, from files whose hashes were checked, into a tar of the root tree.
+//! It must never reach a network: its only source is a directory of this build.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hardstand_exec::{Run, find};
+
+use crate::deb;
+use crate::files;
+use crate::problem::{Doing, Problem};
+use crate::progress::Progress;
+
+/// Some hundred packages take half a minute; an emulated or busy builder ten times that.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+/// One package to install and the checked file that holds it.
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
+    pub(crate) file: PathBuf,
+}
+
+/// Builds the tree and returns its tar.
+pub(crate) async fn bootstrap(
+    scratch: &Path,
+    sources: &[Source],
+    clock: u64,
+    make_initrd: bool,
+) -> Result<Vec<u8>, Problem> {
+    let mmdebstrap =
+        find("mmdebstrap").ok_or_else(|| Problem::Refused("mmdebstrap is missing; install mmdebstrap".to_owned()))?;
+    let repository = scratch.join("repository");
+    write_repository(&repository, sources).await?;
+    let tar = scratch.join("root.tar");
+    let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+    let sizes: HashMap<&str, u64> = sources.iter().map(|source| (source.name.as_str(), source.size)).collect();
+    let mut progress = Progress::new("installing packages", sources.iter().map(|source| source.size).sum());
+    let mut run = Run::new(mmdebstrap, LIMIT)
+        .env("SOURCE_DATE_EPOCH", clock.to_string())
+        .env("TMPDIR", scratch)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .dir(scratch)
+        .args(["--verbose", "--variant=essential", "--format=tar", "--architectures=amd64"])
+        .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
+        .args(["--dpkgopt=force-unsafe-io", "--dpkgopt=force-confdef"])
+        .arg(format!("--include={}", names.join(",")))
+        .arg("")
+        .arg(&tar)
+        .arg(format!("deb [trusted=yes] copy:{} ./", repository.display()));
+    if !make_initrd {
+        run = run.env("INITRD", "No");
+    }
+    run.lines(|_, line| progress.add(done_bytes(line, &sizes)))
+        .await
+        .doing(|| "installing the packages of the lock with mmdebstrap".to_owned())?;
+    progress.end();
+    files::read(&tar)
+}
+
+/// A flat archive: the files and an index of them. It is not signed: every file was checked against the lock.
+async fn write_repository(dir: &Path, sources: &[Source]) -> Result<(), Problem> {
+    files::make_dir(dir)?;
+    let mut index = String::new();
+    for source in sources {
+        let name = format!("{}.deb", source.sha256);
+        let target = dir.join(&name);
+        if fs::hard_link(&source.file, &target).is_err() {
+            fs::copy(&source.file, &target).doing(|| format!("copying {} to {}", source.name, target.display()))?;
+        }
+        let control = deb::control(&source.file).await?;
+        let _ = writeln!(index, "{control}\nFilename: ./{name}\nSize: {}\nSHA256: {}\n", source.size, source.sha256);
+    }
+    files::write(&dir.join("Packages"), index.as_bytes())
+}
+
+/// dpkg speaks of every package twice: when it unpacks it and when it sets it up. Each counts half.
+fn done_bytes(line: &str, sizes: &HashMap<&str, u64>) -> u64 {
+    let name = line.strip_prefix("Unpacking ").or_else(|| line.strip_prefix("Setting up "));
+    let name = name.and_then(|rest| rest.split([' ', ':']).next()).unwrap_or("");
+    sizes.get(name).map_or(0, |size| size / 2)
+}
