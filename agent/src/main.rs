@@ -1,2 +1,17 @@
-//! Entry point.
-fn main() {}
+//! Entry point of `hardstand`: reads the command line and hands over to `cli`.
+//!
+//! It must never decide anything.
+
+mod cli;
+mod config;
+mod crew;
+mod helper;
+mod host;
+mod probe;
+mod report;
+mod run;
+mod state;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

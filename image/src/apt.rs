@@ -178,7 +178,9 @@ fn archives(scratch: &Path) -> Result<Vec<Archive>, Problem> {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let suite = field("Codename:").unwrap_or("?").to_owned();
         let date = field("Date:").and_then(crate::date::parse_rfc5322).ok_or_else(|| {
-            Problem::Refused(format!("the Release file of {suite} has no date this program can read; try another mirror"))
+            Problem::Refused(format!(
+                "the Release file of {suite} has no date this program can read; try another mirror"
+            ))
         })?;
         let name = if suite.ends_with("-security") { "security" } else { "main" };
         archives.push(Archive { name: name.to_owned(), suite, date });

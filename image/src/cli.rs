@@ -215,12 +215,8 @@ async fn lock(args: &LockArgs) -> Result<(), Problem> {
 
 async fn resolve(recipe: &Recipe, mirrors: &hardstand_recipe::sources::Mirrors) -> Result<Lock, Problem> {
     let scratch = Scratch::new()?;
-    let question = apt::Question {
-        suite: &recipe.suite,
-        components: &recipe.components,
-        packages: &recipe.packages,
-        mirrors,
-    };
+    let question =
+        apt::Question { suite: &recipe.suite, components: &recipe.components, packages: &recipe.packages, mirrors };
     let answer = apt::resolve(scratch.path(), &question).await?;
     let clock = answer.archives.iter().map(|archive| archive.date).max().unwrap_or(0);
     Ok(Lock {

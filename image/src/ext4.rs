@@ -55,7 +55,10 @@ pub(crate) async fn make(
     tool("mke2fs")?
         .args(["-q", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "1"])
         .args(["-L", names.label, "-U", &names.id.to_string()])
-        .args(["-E", &format!("hash_seed={},root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,nodiscard", names.id)])
+        .args([
+            "-E",
+            &format!("hash_seed={},root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,nodiscard", names.id),
+        ])
         .arg("-d")
         .arg(&root)
         .arg(image)
@@ -76,7 +79,9 @@ pub(crate) async fn make(
     // debugfs ends with 0 whatever happens and complains on stderr, after its banner.
     let complaint = done.stderr.lines().find(|line| !line.starts_with("debugfs ") && !line.trim().is_empty());
     if let Some(line) = complaint {
-        return Err(Problem::Refused(format!("debugfs could not set owners and times in the root file system: {line}")));
+        return Err(Problem::Refused(format!(
+            "debugfs could not set owners and times in the root file system: {line}"
+        )));
     }
     let _ = fs::remove_dir_all(&root);
     Ok(())

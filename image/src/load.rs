@@ -101,7 +101,10 @@ fn walk(dir: &Path, prefix: &str, origin: &Origin, clock: u64, tree: &mut Tree) 
             walk(&entry.path(), &format!("{path}/"), origin, clock, tree)?;
         } else if meta.is_symlink() {
             let target = fs::read_link(entry.path()).doing(doing)?;
-            tree.insert(&path, Node { mode: 0o777, kind: Kind::Symlink(target.to_string_lossy().into_owned()), ..node });
+            tree.insert(
+                &path,
+                Node { mode: 0o777, kind: Kind::Symlink(target.to_string_lossy().into_owned()), ..node },
+            );
         } else {
             let mode = if meta.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
             tree.insert(&path, Node { mode, ..Node::file(files::read(&entry.path())?, clock, origin.clone()) });

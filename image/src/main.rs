@@ -48,7 +48,9 @@ fn main() -> ExitCode {
             let disk_full = problem.is_disk_full();
             eprintln!("hardstand-image: {:#}", anyhow::Error::from(problem));
             if disk_full {
-                eprintln!("  the disk is full: free some space (TMPDIR names the place for scratch, --store the package store) and run it again; nothing half-written is kept");
+                eprintln!(
+                    "  the disk is full: free some space (TMPDIR names the place for scratch, --store the package store) and run it again; nothing half-written is kept"
+                );
             }
             ExitCode::FAILURE
         }

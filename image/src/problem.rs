@@ -46,7 +46,9 @@ impl Problem {
     pub(crate) fn is_disk_full(&self) -> bool {
         match self {
             Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
-            Self::Program { source: ExecError::Failed { stderr, .. }, .. } => stderr.contains("No space left on device"),
+            Self::Program { source: ExecError::Failed { stderr, .. }, .. } => {
+                stderr.contains("No space left on device")
+            }
             _ => false,
         }
     }

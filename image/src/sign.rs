@@ -45,7 +45,8 @@ pub(crate) fn check(bytes: &[u8], signature: &str, key: Option<&Path>) -> Result
         )));
     }
     let doing = || format!("checking the signature against {}", path.display());
-    let key = PublicKeyBox::from_string(&files::read_text(&path)?).and_then(PublicKeyBox::into_public_key).doing(doing)?;
+    let key =
+        PublicKeyBox::from_string(&files::read_text(&path)?).and_then(PublicKeyBox::into_public_key).doing(doing)?;
     let signature = SignatureBox::from_string(signature).doing(doing)?;
     minisign::verify(&key, &signature, std::io::Cursor::new(bytes), true, false, false).doing(doing)?;
     signature.trusted_comment().doing(doing)
@@ -60,6 +61,10 @@ fn make_key(dir: &Path) -> Result<(), Problem> {
     // The public half first: a secret key without its public half would never be replaced.
     files::replace(&dir.join(PUBLIC), public.as_bytes(), 0o644)?;
     files::replace(&dir.join(SECRET), secret.as_bytes(), 0o600)?;
-    say(&format!("made a signing key: {} (keep it), {} (give it away)", dir.join(SECRET).display(), dir.join(PUBLIC).display()));
+    say(&format!(
+        "made a signing key: {} (keep it), {} (give it away)",
+        dir.join(SECRET).display(),
+        dir.join(PUBLIC).display()
+    ));
     Ok(())
 }

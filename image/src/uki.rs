@@ -49,7 +49,8 @@ pub(crate) fn assemble(parts: &Parts, cmdline: &str, initrd: &[u8]) -> Result<Ve
 /// Early microcode as the kernel looks for it: an uncompressed archive in front of the initrd.
 pub(crate) fn microcode(tree: &Tree, clock: u64) -> Result<Vec<u8>, Problem> {
     use hardstand_recipe::tree::{Node, Origin};
-    let vendors = [("usr/lib/firmware/amd-ucode/", "AuthenticAMD.bin"), ("usr/lib/firmware/intel-ucode/", "GenuineIntel.bin")];
+    let vendors =
+        [("usr/lib/firmware/amd-ucode/", "AuthenticAMD.bin"), ("usr/lib/firmware/intel-ucode/", "GenuineIntel.bin")];
     let mut early = Tree::default();
     for (dir, name) in vendors {
         let all: Vec<u8> = tree
@@ -66,7 +67,9 @@ pub(crate) fn microcode(tree: &Tree, clock: u64) -> Result<Vec<u8>, Problem> {
         }
     }
     if early.is_empty() {
-        return Err(Problem::Refused("microcode = true, but the tree holds no microcode; run `hardstand-image lock` again".to_owned()));
+        return Err(Problem::Refused(
+            "microcode = true, but the tree holds no microcode; run `hardstand-image lock` again".to_owned(),
+        ));
     }
     Ok(hardstand_recipe::cpio::archive(&early))
 }

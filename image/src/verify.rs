@@ -32,7 +32,9 @@ pub(crate) fn verify(dir: &Path, key: Option<&Path>) -> Result<Verdict, Problem>
     let signed = match sign::check(sums.as_bytes(), &signature, key) {
         Ok(comment) => comment,
         Err(Problem::Sign { doing, source }) => {
-            faults.push(format!("{SUMS}: the signature does not fit ({doing}: {source}); it was changed, or signed by another key"));
+            faults.push(format!(
+                "{SUMS}: the signature does not fit ({doing}: {source}); it was changed, or signed by another key"
+            ));
             String::new()
         }
         Err(other) => return Err(other),
@@ -56,7 +58,8 @@ pub(crate) fn verify(dir: &Path, key: Option<&Path>) -> Result<Verdict, Problem>
     for name in &bad {
         faults.extend(locate(dir, name, &found[*name].1, &pieces, artefacts, &bad)?);
     }
-    let listed: BTreeSet<_> = recorded.keys().cloned().chain([SUMS, SIGNATURE, PUBLIC_KEY].map(str::to_owned)).collect();
+    let listed: BTreeSet<_> =
+        recorded.keys().cloned().chain([SUMS, SIGNATURE, PUBLIC_KEY].map(str::to_owned)).collect();
     for extra in seal::outputs(dir)?.into_iter().filter(|name| !listed.contains(name)) {
         faults.push(format!("{extra}: not part of this image; remove it"));
     }
@@ -67,14 +70,18 @@ pub(crate) fn verify(dir: &Path, key: Option<&Path>) -> Result<Verdict, Problem>
 }
 
 /// A file of the seal, read only if its checksum is right.
-fn trusted<T: serde::de::DeserializeOwned>(dir: &Path, name: &str, bad: &BTreeSet<&String>) -> Result<Option<T>, Problem> {
+fn trusted<T: serde::de::DeserializeOwned>(
+    dir: &Path,
+    name: &str,
+    bad: &BTreeSet<&String>,
+) -> Result<Option<T>, Problem> {
     let path = dir.join(name);
     if bad.iter().any(|bad| *bad == name) || !path.is_file() {
         return Ok(None);
     }
-    serde_json::from_slice(&files::read(&path)?)
-        .map(Some)
-        .map_err(|error| Problem::Refused(format!("{}: {error}; it was made by another version of this program", path.display())))
+    serde_json::from_slice(&files::read(&path)?).map(Some).map_err(|error| {
+        Problem::Refused(format!("{}: {error}; it was made by another version of this program", path.display()))
+    })
 }
 
 /// Where a file is wrong.
@@ -99,7 +106,13 @@ fn locate(
     for range in ranges.into_iter().take(MOST_RANGES) {
         let exact = exact(dir, name, range.clone(), artefacts, bad)?;
         lines.push(exact.unwrap_or_else(|| {
-            format!("{name}: wrong within bytes {}..={} (0x{:x}..=0x{:x})", range.start, range.end - 1, range.start, range.end - 1)
+            format!(
+                "{name}: wrong within bytes {}..={} (0x{:x}..=0x{:x})",
+                range.start,
+                range.end - 1,
+                range.start,
+                range.end - 1
+            )
         }));
     }
     if more > 0 {

@@ -1,2 +1,158 @@
-//! Entry point.
-fn main() {}
+//! The lab: boots what we ship in QEMU, breaks it, and says what happened. Started through `qemu/lab`.
+//!
+//! It must never touch a disk, a network or a process that is not its own.
+
+mod accel;
+mod args;
+mod attach;
+mod checks;
+mod clean;
+mod clock;
+mod console;
+mod demo;
+mod follow;
+mod guest;
+mod health;
+mod house;
+mod http;
+mod images;
+mod machine;
+mod network;
+mod qmp;
+mod scene;
+mod stories;
+mod suite;
+mod visit;
+mod wait;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::house::House;
+use crate::stories::Story;
+use crate::visit::Medium;
+
+/// Boots hardstand's images in QEMU, breaks them, and measures.
+#[derive(Parser)]
+#[command(name = "qemu/lab", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the live image, boot it over the network, show the node, break it and repair it
+    Demo,
+    /// Run every check; ends with `N passed, N failed`
+    Test,
+    /// Run one scenario against the images as built
+    Story {
+        /// Which
+        name: Story,
+        /// Directory with one built image per recipe [default: out/images]
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+    },
+    /// Boot a built image and attach to its console
+    Run {
+        /// Directory of the image, such as out/images/live
+        dir: PathBuf,
+        #[command(flatten)]
+        medium: MediumArgs,
+        /// Boot by a BIOS instead of UEFI (over the network only)
+        #[arg(long, requires = "pxe")]
+        bios: bool,
+    },
+    /// Boot the installed system (built if it is missing) and attach to its console as root
+    Shell,
+    /// Build the agent's package; prints its path
+    Package,
+    /// Build the image of a recipe into out/images
+    Build {
+        /// The recipe's name, such as live
+        recipe: String,
+    },
+    /// Remove out/ and stray machines
+    Clean {
+        /// Remove the caches as well
+        #[arg(long)]
+        cache: bool,
+    },
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+struct MediumArgs {
+    /// As the machine's disk (the default)
+    #[arg(long)]
+    disk: bool,
+    /// As a USB stick
+    #[arg(long)]
+    usb: bool,
+    /// Over the network
+    #[arg(long)]
+    pxe: bool,
+}
+
+impl MediumArgs {
+    fn medium(&self) -> Medium {
+        match (self.usb, self.pxe) {
+            (true, _) => Medium::Usb,
+            (_, true) => Medium::Pxe,
+            _ => Medium::Disk,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One thread: namespaces are entered by it, and the programs it starts die with it.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("lab: starting the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(cli.command));
+    // A read of the terminal that nobody ends must not keep us.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    let house = House::here()?;
+    match command {
+        Command::Demo => demo::run(&house).await?,
+        Command::Test => {
+            let tally = checks::run(&house, suite::checks(&house)?).await?;
+            return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Story { name, images } => {
+            let images = images.unwrap_or_else(|| house.out.join("images"));
+            stories::run(&house, name, images).await?;
+        }
+        Command::Run { dir, medium, bios } => visit::visit(&house, &dir, medium.medium(), bios).await?,
+        Command::Shell => {
+            let image = house.image("lab-node");
+            if !image.is_dir() {
+                images::make(&house, "lab-node").await?;
+            }
+            visit::visit(&house, &image, Medium::Disk, false).await?;
+        }
+        Command::Package => println!("{}", images::package(&house).await?.display()),
+        Command::Build { recipe } => images::make(&house, &recipe).await?,
+        Command::Clean { cache } => clean::clean(&house, cache)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

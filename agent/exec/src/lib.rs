@@ -195,6 +195,25 @@ impl Run {
         into_success(program, finished)
     }
 
+    /// Runs to the end on the caller's own terminal: what a person follows, such as a bar. Nothing is kept of what
+    /// it prints. A status other than 0 is an error.
+    pub async fn attached(self) -> Result<Finished, ExecError> {
+        let program = self.program.clone();
+        let pipe = |source| ExecError::Pipe { program: program.clone(), source };
+        let mut command = self.command()?;
+        command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        let mut child = command.spawn().map_err(|source| ExecError::Start { program: program.clone(), source })?;
+        let Ok(status) = tokio::time::timeout(self.deadline, child.wait()).await else {
+            // As in `drive`: it may be in uninterruptible sleep.
+            let _ = child.start_kill();
+            return Err(ExecError::Deadline { program, deadline: self.deadline, stderr: String::new() });
+        };
+        let status = status.map_err(pipe)?;
+        let finished =
+            Finished { code: status.code(), status: words(status), stdout: Vec::new(), stderr: String::new() };
+        into_success(program, finished)
+    }
+
     /// Starts a long-running program (a server, a virtual machine) with both its streams sent to `log`.
     /// It is killed when the returned value is dropped. The deadline does not apply: the caller ends it.
     pub fn start(self, log: std::fs::File) -> Result<Started, ExecError> {

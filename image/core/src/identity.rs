@@ -76,7 +76,9 @@ pub fn judge(tree: &Tree) -> Vec<Leak> {
                 Allowed::Never => false,
                 Allowed::Empty => is_empty(node),
                 // A link only says where the running system keeps its own; it carries nothing of the builder.
-                Allowed::FromOverlay => matches!(node.kind, Kind::Symlink(_)) || matches!(node.origin, Origin::Overlay(_)),
+                Allowed::FromOverlay => {
+                    matches!(node.kind, Kind::Symlink(_)) || matches!(node.origin, Origin::Overlay(_))
+                }
             };
             (!harmless).then(|| Leak { path: path.to_owned(), what: rule.why, origin: node.origin.clone() })
         })

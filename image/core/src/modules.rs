@@ -24,7 +24,12 @@ pub enum ModulesError {
 /// Paths (as in `modules.dep`, relative to the module directory) that the patterns keep. A pattern is matched against
 /// the path without its `.ko`, `.ko.xz` or `.ko.zst`; one without a slash against the last part of it, where `-` and
 /// `_` are the same. No pattern at all keeps everything.
-pub fn kept(release: &str, modules_dep: &str, builtin: &str, patterns: &[String]) -> Result<BTreeSet<String>, ModulesError> {
+pub fn kept(
+    release: &str,
+    modules_dep: &str,
+    builtin: &str,
+    patterns: &[String],
+) -> Result<BTreeSet<String>, ModulesError> {
     let needs = parse(modules_dep);
     if patterns.is_empty() {
         return Ok(needs.keys().map(|path| (*path).to_owned()).collect());

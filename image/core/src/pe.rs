@@ -92,7 +92,8 @@ pub fn append(stub: &[u8], sections: &[(&str, &[u8])]) -> Result<Vec<u8>, PeErro
         out[at..at + HEADER_BYTES].copy_from_slice(&header);
         address = (address + u64::from(size)).next_multiple_of(u64::from(headers.section_alignment));
     }
-    let count = u16::try_from(headers.count + sections.len()).map_err(|_| PeError::NotPe { what: "its section count" })?;
+    let count =
+        u16::try_from(headers.count + sections.len()).map_err(|_| PeError::NotPe { what: "its section count" })?;
     out[headers.coff + 2..headers.coff + 4].copy_from_slice(&count.to_le_bytes());
     let image = u32::try_from(address).map_err(|_| PeError::TooBig { name: "image".to_owned(), bytes: out.len() })?;
     out[headers.optional + 56..headers.optional + 60].copy_from_slice(&image.to_le_bytes());

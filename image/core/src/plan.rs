@@ -16,7 +16,9 @@ const TREE_RULES: &str = "tree/1";
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PlanError {
     /// A package file nobody asked for.
-    #[error("{file} is package {name}, which the recipe does not name; add it to local_packages or leave --package out")]
+    #[error(
+        "{file} is package {name}, which the recipe does not name; add it to local_packages or leave --package out"
+    )]
     NotNamed {
         /// The file.
         file: String,
@@ -261,7 +263,13 @@ impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes: u64 = self.install.iter().map(|package| package.size).sum();
         writeln!(f, "plan for {} at clock {}", self.recipe, self.clock)?;
-        writeln!(f, "  install   {} packages, {}; tree {}", self.install.len(), size::words(bytes), &self.tree_key[..12])?;
+        writeln!(
+            f,
+            "  install   {} packages, {}; tree {}",
+            self.install.len(),
+            size::words(bytes),
+            &self.tree_key[..12]
+        )?;
         for package in self.install.iter().filter(|package| package.file.is_some()) {
             writeln!(f, "            {} {} from a file", package.name, package.version)?;
         }
@@ -384,7 +392,8 @@ plan for node at clock 1763201335
 
     #[test]
     fn the_plan_of_a_live_image_keeps_the_tree_in_memory() {
-        let plan = make(&recipe("microcode = true\nmodules = [\"ext4\"]"), &lock(), &[agent("")], &[], &DIGEST).unwrap();
+        let plan =
+            make(&recipe("microcode = true\nmodules = [\"ext4\"]"), &lock(), &[agent("")], &[], &DIGEST).unwrap();
         let text = plan.to_string();
         assert!(text.contains("initrd    microcode, then the tree in layers, zstd 19, 0 patterns first"), "{text}");
         assert!(text.contains("modules   1 patterns and what they need"), "{text}");

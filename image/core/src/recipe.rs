@@ -9,9 +9,32 @@ use crate::size;
 
 /// Every key a recipe knows, for the "did you mean" of an error.
 const KEYS: [&str; 26] = [
-    "extends", "description", "suite", "components", "packages", "local_packages", "overlays", "cmdline", "kernel",
-    "modules", "firmware", "microcode", "zfs", "remove", "keep", "early", "root", "outputs", "compression",
-    "size_budget", "memory", "disk", "esp", "size", "label", "image",
+    "extends",
+    "description",
+    "suite",
+    "components",
+    "packages",
+    "local_packages",
+    "overlays",
+    "cmdline",
+    "kernel",
+    "modules",
+    "firmware",
+    "microcode",
+    "zfs",
+    "remove",
+    "keep",
+    "early",
+    "root",
+    "outputs",
+    "compression",
+    "size_budget",
+    "memory",
+    "disk",
+    "esp",
+    "size",
+    "label",
+    "image",
 ];
 
 /// Why a recipe is refused. The text names the file, the line where there is one, and the way out.
@@ -261,11 +284,9 @@ fn merge(mut parent: RecipeFile, child: RecipeFile) -> RecipeFile {
     parent.early.extend(child.early);
     parent.outputs.extend(child.outputs);
     let disk = match (parent.disk, child.disk) {
-        (Some(old), Some(new)) => Some(DiskFile {
-            esp: new.esp.or(old.esp),
-            root: new.root.or(old.root),
-            label: new.label.or(old.label),
-        }),
+        (Some(old), Some(new)) => {
+            Some(DiskFile { esp: new.esp.or(old.esp), root: new.root.or(old.root), label: new.label.or(old.label) })
+        }
         (old, new) => new.or(old),
     };
     RecipeFile {
@@ -382,7 +403,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_built_is_refused_with_a_way_out() {
-        let refused = |text: &str| resolve("x", "x.toml", vec![parse("x.toml", text).unwrap()]).unwrap_err().to_string();
+        let refused =
+            |text: &str| resolve("x", "x.toml", vec![parse("x.toml", text).unwrap()]).unwrap_err().to_string();
         assert_eq!(refused("suite = \"trixie\""), "x.toml: no kernel; say kernel = \"cloud\" or kernel = \"metal\"");
         assert_eq!(refused("kernel = \"cloud\""), "x.toml: no suite; say suite = \"trixie\"");
         let base = "suite = \"trixie\"\nkernel = \"cloud\"\n";

@@ -130,7 +130,8 @@ fn entry(name: &str, version: &str, sha256: &str) -> SpdxPackage {
 
 /// SPDX allows letters, digits, dots and dashes in an id.
 fn id(package: &Package) -> String {
-    let name: String = package.name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    let name: String =
+        package.name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
     format!("SPDXRef-deb-{name}-{}", &package.sha256[..8.min(package.sha256.len())])
 }
 

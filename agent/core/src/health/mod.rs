@@ -1,0 +1,217 @@
+//! Judged facts: findings, the verdict over them, and the one sentence.
+//!
+//! It must never take an unknown for healthy, and never read anything but its arguments.
+
+mod clock;
+mod cpu;
+mod disks;
+mod filesystems;
+mod kernel;
+mod memory;
+mod nics;
+mod packages;
+mod sensors;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::observed::{Collector, Observed};
+use crate::settings::Thresholds;
+use crate::{History, Settings};
+
+/// How bad a finding is. The order is the order of the verdict: what cannot be known is worse than a warning,
+/// because it may hide anything, and not as bad as what is known to be critical.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// Worth knowing.
+    Info,
+    /// Wants attention.
+    Warn,
+    /// Not known, for a stated reason. Never healthy (S6).
+    Unknown,
+    /// Wants attention now.
+    Crit,
+}
+
+impl Severity {
+    /// The word used everywhere.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Unknown => "unknown",
+            Self::Crit => "crit",
+        }
+    }
+}
+
+/// What a finding means for taking the node down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gate {
+    /// No grant, and a running rollout halts.
+    Blocks,
+    /// Shown in the plan.
+    Warns,
+    /// No bearing.
+    None,
+}
+
+/// One judged fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was looked at, for example `filesystem.space`.
+    pub check: String,
+    /// Of what: a mount point, a disk, a unit.
+    pub subject: String,
+    /// How bad.
+    pub severity: Severity,
+    /// What it means for taking the node down, now. A check that is ok has no bearing.
+    pub gate: Gate,
+    /// A few words for the table and the status line, subject included.
+    pub summary: String,
+    /// What was seen, and what an operator can do, in a sentence.
+    pub evidence: String,
+    /// Since when it has had this severity, seconds since 1970 by this node's clock.
+    pub since_unix_seconds: u64,
+}
+
+/// All findings of one pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// The node.
+    pub node: String,
+    /// The worst severity of all findings; unknown when there are none.
+    pub verdict: Severity,
+    /// Worst first, then by check and subject.
+    pub findings: Vec<Finding>,
+    /// One row per collector.
+    pub collectors: Vec<Collector>,
+}
+
+impl Health {
+    /// How many findings have this severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+/// Judges one pass. `history` is what earlier passes left, and is brought up to date.
+pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Health {
+    history.begin(seen.at, seen.kernel.shown().map(|kernel| kernel.boot_id.as_str()));
+    let mut court = Court { seen, settings, limits: &settings.thresholds, history, findings: Vec::new() };
+    cpu::judge(&mut court);
+    memory::judge(&mut court);
+    sensors::judge(&mut court);
+    filesystems::judge(&mut court);
+    nics::judge(&mut court);
+    disks::judge(&mut court);
+    clock::judge(&mut court);
+    units::judge(&mut court);
+    kernel::judge(&mut court);
+    packages::judge(&mut court);
+    for (name, why) in seen.unknown_collectors() {
+        court.find(
+            ("collector", name),
+            Severity::Unknown,
+            Gate::Blocks,
+            format!("{name} cannot be read"),
+            format!("{why}; until it can, nothing is known of it"),
+        );
+    }
+    if let Some(why) = court.history.why_lost().map(str::to_owned) {
+        let evidence = format!("{why}; what vanished or rose before this start cannot be told");
+        court.find(("agent.history", "agent"), Severity::Warn, Gate::Warns, "memory of earlier passes lost", evidence);
+    }
+    let mut findings = court.findings;
+    history.end();
+    findings.sort_by(|a, b| {
+        b.severity.cmp(&a.severity).then_with(|| a.check.cmp(&b.check)).then_with(|| a.subject.cmp(&b.subject))
+    });
+    let verdict = findings.first().map_or(Severity::Unknown, |worst| worst.severity);
+    Health { node: seen.node.clone(), verdict, findings, collectors: seen.collectors() }
+}
+
+/// One pass under judgement: the facts, the limits, the memory, and the findings so far.
+struct Court<'a> {
+    seen: &'a Observed,
+    settings: &'a Settings,
+    limits: &'a Thresholds,
+    history: &'a mut History,
+    findings: Vec<Finding>,
+}
+
+impl Court<'_> {
+    /// Records one finding under `(check, subject)`.
+    fn find(
+        &mut self,
+        (check, subject): (&str, &str),
+        severity: Severity,
+        gate: Gate,
+        summary: impl Into<String>,
+        evidence: impl Into<String>,
+    ) {
+        let since_unix_seconds = self.history.since(check, subject, severity);
+        self.findings.push(Finding {
+            check: check.to_owned(),
+            subject: subject.to_owned(),
+            severity,
+            gate,
+            summary: summary.into(),
+            evidence: evidence.into(),
+            since_unix_seconds,
+        });
+    }
+
+    /// Records that something is as it should be, with what was seen.
+    fn ok(&mut self, name: (&str, &str), evidence: impl Into<String>) {
+        self.find(name, Severity::Ok, Gate::None, format!("{} ok", name.1), evidence);
+    }
+}
+
+/// A size for people: three digits and a binary unit.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 100.0 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+/// A duration for people, in its largest fitting unit.
+fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.0} h", s / 3_600.0),
+        s => format!("{:.0} days", s / 86_400.0),
+    }
+}
+
+/// A share in percent; 100 of nothing.
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 100.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// A list for people: at most three names, then how many more.
+fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = all.into_iter().collect();
+    match all.split_at_checked(3) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => all.join(", "),
+    }
+}

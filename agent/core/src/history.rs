@@ -1,0 +1,304 @@
+//! What earlier passes leave to later ones: counters that rise, conditions that last, disks that were there.
+//!
+//! Invariant: durations are differences of CLOCK_BOOTTIME alone; the wall clock is kept only to be shown (S16).
+//! It must never grow without limit: each map is pruned of what a pass did not touch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Severity;
+use crate::observed::{Disk, Moment};
+
+/// Steps in which the rises of a counter are added up, per window: keeps a window of a day at 96 numbers.
+const BUCKETS_PER_WINDOW: f64 = 96.0;
+/// Samples of a trend: 6 hours at one every 5 minutes, and one more.
+const TREND_SAMPLES: usize = 73;
+/// Seconds between two samples of a trend.
+const TREND_STEP_SECONDS: f64 = 300.0;
+
+/// The memory of the rules. Kept across restarts of the agent; its form is the agent's own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// The boot these boottime values belong to.
+    boot_id: String,
+    since: BTreeMap<String, (Severity, u64)>,
+    counters: BTreeMap<String, Counter>,
+    conditions: BTreeMap<String, f64>,
+    trends: BTreeMap<String, Vec<(f64, f64)>>,
+    best: BTreeMap<String, u64>,
+    disks: BTreeMap<String, KnownDisk>,
+    /// Why there is no older memory, where there should be one. Said until the next start.
+    #[serde(skip)]
+    lost: Option<String>,
+    #[serde(skip)]
+    touched: BTreeSet<String>,
+    #[serde(skip)]
+    now: Moment,
+}
+
+/// A counter as last seen, and its rises.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Counter {
+    last: u64,
+    /// (boottime of the bucket's start, rise within it), oldest first.
+    rises: Vec<(f64, u64)>,
+    /// Survives a reboot: the device counts, not the kernel.
+    lasting: bool,
+}
+
+/// A disk that has been seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownDisk {
+    /// The kernel name it had last.
+    pub name: String,
+    /// Its model.
+    pub model: Option<String>,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Whether its going is worth no more than a remark (USB, removable).
+    pub comes_and_goes: bool,
+    /// When it was last there, seconds since 1970 by this node's clock.
+    pub last_seen_unix_seconds: u64,
+}
+
+impl History {
+    /// An empty memory in place of one that could not be read. A torn file is an error, not an absence.
+    pub fn lost(why: impl Into<String>) -> Self {
+        Self { lost: Some(why.into()), ..Self::default() }
+    }
+
+    /// Why older memory is missing, if it is.
+    pub(crate) fn why_lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    /// Begins a pass. After a reboot, what the old kernel counted is dropped, and what was remembered of devices
+    /// counts as seen just now: that can only delay an all-clear.
+    pub(crate) fn begin(&mut self, now: Moment, boot_id: Option<&str>) {
+        self.now = now;
+        self.touched.clear();
+        let Some(boot_id) = boot_id else { return };
+        if self.boot_id == boot_id {
+            return;
+        }
+        if !self.boot_id.is_empty() {
+            self.counters.retain(|_, counter| counter.lasting);
+            for counter in self.counters.values_mut() {
+                let risen = counter.rises.iter().map(|(_, rise)| rise).sum();
+                counter.rises = if risen == 0 { Vec::new() } else { vec![(now.boottime_seconds, risen)] };
+            }
+            self.conditions.clear();
+            self.trends.clear();
+            self.best.clear();
+        }
+        boot_id.clone_into(&mut self.boot_id);
+    }
+
+    /// Ends a pass: forgets what it did not touch.
+    pub(crate) fn end(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        self.since.retain(|key, _| touched.contains(key));
+        self.conditions.retain(|key, _| touched.contains(key));
+        self.trends.retain(|key, _| touched.contains(key));
+        // A device that is away for a while keeps its counters while it is remembered as a disk; a kernel
+        // counter that is gone starts anew.
+        self.counters.retain(|key, counter| counter.lasting || touched.contains(key));
+    }
+
+    /// Since when a check of a subject has had this severity, seconds since 1970.
+    pub(crate) fn since(&mut self, check: &str, subject: &str, severity: Severity) -> u64 {
+        let key = format!("{check} {subject}");
+        let now = self.now.unix_seconds;
+        let entry = self.since.entry(key.clone()).or_insert((severity, now));
+        if entry.0 != severity {
+            *entry = (severity, now);
+        }
+        let since = entry.1;
+        self.touched.insert(key);
+        since
+    }
+
+    /// How long a condition has held without a break, in seconds; `None` while it does not hold.
+    pub(crate) fn held_for(&mut self, key: &str, holds: bool) -> Option<f64> {
+        if !holds {
+            self.conditions.remove(key);
+            return None;
+        }
+        let now = self.now.boottime_seconds;
+        let since = *self.conditions.entry(key.to_owned()).or_insert(now);
+        self.touched.insert(key.to_owned());
+        Some((now - since).max(0.0))
+    }
+
+    /// How much a kernel counter rose within the last `window_seconds`. The first sight counts as no rise, unless
+    /// `from_zero`: then all of it counts as risen now.
+    pub(crate) fn risen(&mut self, key: &str, value: u64, window_seconds: f64, from_zero: bool) -> u64 {
+        self.rise(key, value, window_seconds, from_zero, false)
+    }
+
+    /// The same for a counter that a device keeps across reboots.
+    pub(crate) fn risen_on_device(&mut self, key: &str, value: u64, window_seconds: f64) -> u64 {
+        self.rise(key, value, window_seconds, false, true)
+    }
+
+    fn rise(&mut self, key: &str, value: u64, window_seconds: f64, from_zero: bool, lasting: bool) -> u64 {
+        let now = self.now.boottime_seconds;
+        self.touched.insert(key.to_owned());
+        let counter = self.counters.entry(key.to_owned()).or_insert_with(|| Counter {
+            last: if from_zero { 0 } else { value },
+            rises: Vec::new(),
+            lasting,
+        });
+        // A counter that fell was reset (a driver reload, a replaced device): what it shows now is since then.
+        let rise = value.checked_sub(counter.last).unwrap_or(value);
+        counter.last = value;
+        counter.rises.retain(|(at, _)| now - at <= window_seconds);
+        if rise > 0 {
+            match counter.rises.last_mut() {
+                Some((at, sum)) if now - *at < window_seconds / BUCKETS_PER_WINDOW => *sum += rise,
+                _ => counter.rises.push((now, rise)),
+            }
+        }
+        counter.rises.iter().map(|(_, rise)| rise).sum()
+    }
+
+    /// The highest value ever seen under this key in this boot, this one included.
+    pub(crate) fn best(&mut self, key: &str, value: u64) -> u64 {
+        let best = self.best.entry(key.to_owned()).or_insert(value);
+        *best = (*best).max(value);
+        *best
+    }
+
+    /// Seconds until `value` reaches 0 at its rate over the last hours; `None` while it does not fall or has been
+    /// watched for less than `least_seconds`.
+    pub(crate) fn empty_in(&mut self, key: &str, value: f64, least_seconds: f64) -> Option<f64> {
+        let now = self.now.boottime_seconds;
+        self.touched.insert(key.to_owned());
+        let samples = self.trends.entry(key.to_owned()).or_default();
+        if samples.last().is_none_or(|(at, _)| now - at >= TREND_STEP_SECONDS) {
+            samples.push((now, value));
+            if samples.len() > TREND_SAMPLES {
+                samples.remove(0);
+            }
+        }
+        let (begin, first) = *samples.first()?;
+        let elapsed = now - begin;
+        if elapsed < least_seconds || value >= first {
+            return None;
+        }
+        Some(value / ((first - value) / elapsed))
+    }
+
+    /// Remembers the disks that are there and returns those that were and are not, by key.
+    pub(crate) fn missing_disks(&mut self, present: &[Disk]) -> Vec<(String, KnownDisk)> {
+        for disk in present {
+            self.disks.insert(
+                disk.id.key().to_owned(),
+                KnownDisk {
+                    name: disk.id.name.clone(),
+                    model: disk.model.clone(),
+                    size_bytes: disk.size_bytes,
+                    comes_and_goes: disk.removable || disk.transport == crate::observed::Transport::Usb,
+                    last_seen_unix_seconds: self.now.unix_seconds,
+                },
+            );
+        }
+        let here: BTreeSet<&str> = present.iter().map(|disk| disk.id.key()).collect();
+        self.disks
+            .iter()
+            .filter(|(key, _)| !here.contains(key.as_str()))
+            .map(|(key, disk)| (key.clone(), disk.clone()))
+            .collect()
+    }
+
+    /// Every disk that is remembered, by key.
+    pub fn disks(&self) -> &BTreeMap<String, KnownDisk> {
+        &self.disks
+    }
+
+    /// Forgets a disk that was taken out on purpose. Says whether it was remembered.
+    pub fn forget_disk(&mut self, key: &str) -> bool {
+        self.disks.remove(key).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(history: &mut History, boottime_seconds: f64) {
+        history.begin(Moment { boottime_seconds, unix_seconds: 1_000 + boottime_seconds as u64 }, Some("one"));
+    }
+
+    #[test]
+    fn a_rise_is_remembered_for_its_window_and_no_longer() {
+        let mut history = History::default();
+        at(&mut history, 0.0);
+        assert_eq!(history.risen("c", 40, 100.0, false), 0);
+        at(&mut history, 10.0);
+        assert_eq!(history.risen("c", 43, 100.0, false), 3);
+        at(&mut history, 100.0);
+        assert_eq!(history.risen("c", 43, 100.0, false), 3);
+        at(&mut history, 111.0);
+        assert_eq!(history.risen("c", 43, 100.0, false), 0);
+    }
+
+    #[test]
+    fn a_counter_that_fell_was_reset() {
+        let mut history = History::default();
+        at(&mut history, 0.0);
+        history.risen("c", 40, 100.0, false);
+        assert_eq!(history.risen("c", 2, 100.0, false), 2);
+    }
+
+    #[test]
+    fn a_condition_starts_anew_after_a_break() {
+        let mut history = History::default();
+        at(&mut history, 0.0);
+        assert_eq!(history.held_for("k", true), Some(0.0));
+        at(&mut history, 60.0);
+        assert_eq!(history.held_for("k", true), Some(60.0));
+        assert_eq!(history.held_for("k", false), None);
+        assert_eq!(history.held_for("k", true), Some(0.0));
+    }
+
+    #[test]
+    fn a_reboot_drops_the_kernels_counters_and_keeps_the_devices() {
+        let mut history = History::default();
+        at(&mut history, 500.0);
+        history.risen("kernel", 5, 1_000.0, true);
+        history.risen_on_device("device", 7, 1_000.0);
+        history.risen_on_device("device", 9, 1_000.0);
+        history.begin(Moment { boottime_seconds: 3.0, unix_seconds: 2_000 }, Some("two"));
+        assert_eq!(history.risen("kernel", 1, 1_000.0, true), 1, "the old five are gone");
+        assert_eq!(history.risen_on_device("device", 9, 1_000.0), 2, "the old two count as seen at boot");
+    }
+
+    #[test]
+    fn a_falling_value_is_extrapolated_once_it_was_watched_long_enough() {
+        let mut history = History::default();
+        at(&mut history, 0.0);
+        assert_eq!(history.empty_in("fs", 1_000.0, 3_600.0), None);
+        at(&mut history, 1_800.0);
+        assert_eq!(history.empty_in("fs", 900.0, 3_600.0), None);
+        at(&mut history, 3_600.0);
+        assert_eq!(history.empty_in("fs", 800.0, 3_600.0), Some(14_400.0));
+        at(&mut history, 3_900.0);
+        assert_eq!(history.empty_in("fs", 1_000.0, 3_600.0), None, "freed again");
+    }
+
+    #[test]
+    fn history_survives_being_written_and_read() {
+        let mut history = History::default();
+        at(&mut history, 0.0);
+        history.risen("c", 40, 100.0, true);
+        history.since("check", "subject", Severity::Warn);
+        let text = serde_json::to_string(&history).unwrap();
+        let mut read: History = serde_json::from_str(&text).unwrap();
+        at(&mut read, 10.0);
+        assert_eq!(read.since("check", "subject", Severity::Warn), 1_000);
+        assert_eq!(read.risen("c", 41, 100.0, true), 41);
+    }
+}

@@ -1,0 +1,217 @@
+//! What one pass over the node saw: facts, unjudged, each with its age.
+//!
+//! It must never hold an opinion: severities are made in `health`.
+
+mod boot;
+mod clock;
+mod disk;
+mod filesystem;
+mod inventory;
+mod load;
+mod nic;
+mod packages;
+mod units;
+
+use serde::{Deserialize, Serialize};
+
+pub use boot::{Kernel, KernelImage, RebootReason};
+pub use clock::Clock;
+pub use disk::{AtaSmart, Disk, DiskId, NvmeSmart, PowerState, ScsiSmart, Smart, SmartDetail, Transport};
+pub use filesystem::{Filesystem, Space};
+pub use inventory::{BootEntry, CpuInfo, Dimm, Dmi, FirmwareType, Inventory, NicInfo, Tpm};
+pub use load::{Cpu, CpuTimes, Memory, Pressure, PressureLine, Sensor, SensorKind};
+pub use nic::{Nic, OperState};
+pub use packages::{HalfConfigured, Packages, PendingPackage};
+pub use units::{Unit, Units};
+
+use crate::reading::{CollectorState, Sample};
+
+/// When something was seen. Durations come from `boottime_seconds` (CLOCK_BOOTTIME) alone; `unix_seconds` is for people (S16).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Moment {
+    /// Seconds since boot, suspend included.
+    pub boottime_seconds: f64,
+    /// Seconds since 1970 by this node's wall clock, which may be wrong.
+    pub unix_seconds: u64,
+}
+
+/// Where a node stands in the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A Proxmox VE host.
+    Proxmox,
+    /// A TrueNAS box.
+    Truenas,
+    /// Any other Debian host.
+    #[default]
+    Debian,
+    /// A machine running from the boot image.
+    Live,
+}
+
+impl Role {
+    /// The word used in configuration and output.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Proxmox => "proxmox",
+            Self::Truenas => "truenas",
+            Self::Debian => "debian",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// Everything one pass saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// When the pass was put together.
+    pub at: Moment,
+    /// The node's name.
+    pub node: String,
+    /// The node's role.
+    pub role: Role,
+    /// What the machine is made of.
+    pub inventory: Sample<Inventory>,
+    /// Processors and load.
+    pub cpu: Sample<Cpu>,
+    /// Memory.
+    pub memory: Sample<Memory>,
+    /// Pressure stall information.
+    pub pressure: Sample<Pressure>,
+    /// Temperatures, fans, voltages.
+    pub sensors: Sample<Vec<Sensor>>,
+    /// Mounted filesystems that store something.
+    pub filesystems: Sample<Vec<Filesystem>>,
+    /// Network interfaces.
+    pub nics: Sample<Vec<Nic>>,
+    /// Whole disks, as the kernel lists them now.
+    pub disks: Sample<Vec<Disk>>,
+    /// SMART and NVMe health by disk key ([`DiskId::key`]); absent where a disk has no such thing.
+    pub smart: Sample<std::collections::BTreeMap<String, Smart>>,
+    /// The clock and what disciplines it.
+    pub clock: Sample<Clock>,
+    /// systemd's state and its failed units.
+    pub units: Sample<Units>,
+    /// Kernel, boot, and reasons to reboot.
+    pub kernel: Sample<Kernel>,
+    /// dpkg and apt.
+    pub packages: Sample<Packages>,
+}
+
+/// One collector's row: name, state, age, duration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Collector {
+    /// Its name, as in the metrics and the JSON.
+    pub name: String,
+    /// Whether its value is current.
+    pub state: CollectorState,
+    /// Age of the value shown, in seconds.
+    pub age_seconds: f64,
+    /// How long its last finished turn took, in seconds.
+    pub duration_seconds: f64,
+}
+
+/// Runs `$do!(name, sample)` for every collector of an [`Observed`], so that no list of them is written twice.
+macro_rules! for_each_sample {
+    ($observed:expr, |$name:ident, $sample:ident| $body:expr) => {{
+        let observed = $observed;
+        {
+            let ($name, $sample) = ("inventory", &observed.inventory);
+            $body
+        }
+        {
+            let ($name, $sample) = ("cpu", &observed.cpu);
+            $body
+        }
+        {
+            let ($name, $sample) = ("memory", &observed.memory);
+            $body
+        }
+        {
+            let ($name, $sample) = ("pressure", &observed.pressure);
+            $body
+        }
+        {
+            let ($name, $sample) = ("sensors", &observed.sensors);
+            $body
+        }
+        {
+            let ($name, $sample) = ("filesystems", &observed.filesystems);
+            $body
+        }
+        {
+            let ($name, $sample) = ("nics", &observed.nics);
+            $body
+        }
+        {
+            let ($name, $sample) = ("disks", &observed.disks);
+            $body
+        }
+        {
+            let ($name, $sample) = ("smart", &observed.smart);
+            $body
+        }
+        {
+            let ($name, $sample) = ("clock", &observed.clock);
+            $body
+        }
+        {
+            let ($name, $sample) = ("units", &observed.units);
+            $body
+        }
+        {
+            let ($name, $sample) = ("kernel", &observed.kernel);
+            $body
+        }
+        {
+            let ($name, $sample) = ("packages", &observed.packages);
+            $body
+        }
+    }};
+}
+
+impl Observed {
+    /// A pass in which nothing has been read yet: every collector unknown with the same reason.
+    pub fn nothing(at: Moment, node: impl Into<String>, role: Role, why: &str) -> Self {
+        Self {
+            at,
+            node: node.into(),
+            role,
+            inventory: Sample::never(why),
+            cpu: Sample::never(why),
+            memory: Sample::never(why),
+            pressure: Sample::never(why),
+            sensors: Sample::never(why),
+            filesystems: Sample::never(why),
+            nics: Sample::never(why),
+            disks: Sample::never(why),
+            smart: Sample::never(why),
+            clock: Sample::never(why),
+            units: Sample::never(why),
+            kernel: Sample::never(why),
+            packages: Sample::never(why),
+        }
+    }
+
+    /// One row per collector, in a fixed order.
+    pub fn collectors(&self) -> Vec<Collector> {
+        let mut rows = Vec::new();
+        for_each_sample!(self, |name, sample| rows.push(Collector {
+            name: name.to_owned(),
+            state: sample.state(),
+            age_seconds: sample.age_seconds,
+            duration_seconds: sample.duration_seconds,
+        }));
+        rows
+    }
+
+    /// Name and reason of every collector whose last turn is unknown.
+    pub fn unknown_collectors(&self) -> Vec<(&'static str, &str)> {
+        let mut rows = Vec::new();
+        for_each_sample!(self, |name, sample| if let Some(why) = sample.reading.why() {
+            rows.push((name, why));
+        });
+        rows
+    }
+}

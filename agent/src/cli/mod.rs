@@ -1,0 +1,151 @@
+//! The operator's commands, one file per command.
+//!
+//! It must never decide what is healthy: it shows what the agent, or one local pass, has judged.
+
+mod client;
+mod config;
+mod forget;
+mod generate;
+mod health;
+mod inventory;
+mod node;
+mod parse;
+mod status;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::report::{serve, terminal};
+
+/// What a monitoring system takes for "unknown", and what a wrong command line gives: nothing was learnt.
+const EXIT_UNKNOWN: u8 = 3;
+
+/// Shows and judges the state of a node.
+#[derive(Debug, Parser)]
+#[command(name = "hardstand", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "See also: systemctl status hardstand-agent, journalctl -u hardstand-agent")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the node agent: look, judge, report, until told to stop.
+    Agent(node::AgentArgs),
+    /// Run the root side, which reads what only root may read.
+    Helper(node::HelperArgs),
+    /// Show what is wrong with this node, and what to do about it.
+    ///
+    /// Exit status: 0 ok or info, 1 warn, 2 crit, 3 unknown. It serves as a monitoring plugin as it is.
+    Health(health::HealthArgs),
+    /// Show the node on one screen.
+    Status(ViewArgs),
+    /// Show what the machine is made of.
+    Inventory(inventory::InventoryArgs),
+    /// Look at configuration files.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Read the output of another program or of the kernel and print it as JSON.
+    Parse(parse::ParseArgs),
+    /// Tell the agent that something was taken away on purpose.
+    #[command(subcommand)]
+    Forget(forget::ForgetCommand),
+    /// Print completions for a shell.
+    Completions(generate::CompletionsArgs),
+    /// Print the manual page, or write all of them into a directory.
+    Man(generate::ManArgs),
+}
+
+/// Where the facts come from.
+#[derive(Debug, Clone, Args)]
+struct ViewArgs {
+    /// Look once from here instead of asking the running agent.
+    ///
+    /// What needs more rights than yours is unknown then, and nothing is known of earlier passes.
+    #[arg(long)]
+    local: bool,
+    /// Configuration file for --local, instead of /etc/hardstand/agent.toml and its drop-ins.
+    #[arg(long, value_name = "FILE", requires = "local")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+/// Where the agent listens.
+#[derive(Debug, Clone, Args)]
+struct SocketArgs {
+    /// The agent's socket.
+    #[arg(long, value_name = "PATH", default_value = serve::SOCKET)]
+    socket: PathBuf,
+}
+
+/// Reads the command line, runs the command, returns its exit status.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return usage(&told),
+    };
+    let outcome = match cli.command {
+        Command::Agent(args) => node::agent(args),
+        Command::Helper(args) => node::helper(args),
+        Command::Health(args) => return health::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Inventory(args) => inventory::run(&args),
+        Command::Config(command) => config::run(&command),
+        Command::Parse(args) => parse::run(&args),
+        Command::Forget(command) => forget::run(&command),
+        Command::Completions(args) => generate::completions(args, &mut Cli::command()),
+        Command::Man(args) => generate::man(&args, Cli::command()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints help, version, or what is wrong with the command line.
+fn usage(told: &clap::Error) -> ExitCode {
+    if told.use_stderr() {
+        terminal::print_error(&told.to_string());
+        return ExitCode::from(EXIT_UNKNOWN);
+    }
+    // Help that cannot be printed has no reader to be told so.
+    let _ = terminal::print(&told.to_string());
+    ExitCode::SUCCESS
+}
+
+/// Prints an error with everything that led to it.
+fn complain(error: &anyhow::Error) {
+    terminal::print_error(&format!("hardstand: {error:#}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_configuration_is_for_a_local_look_only() {
+        assert!(Cli::try_parse_from(["hardstand", "health", "--config", "a.toml"]).is_err());
+        assert!(Cli::try_parse_from(["hardstand", "health", "--local", "--config", "a.toml"]).is_ok());
+        assert!(Cli::try_parse_from(["hardstand", "agent", "--config", "a.toml"]).is_ok());
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+}

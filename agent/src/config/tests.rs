@@ -1,0 +1,221 @@
+//! What is read, what is refused, and in which words.
+
+use std::path::Path;
+
+use hardstand_core::Settings;
+use hardstand_core::observed::Role;
+
+use super::fragment::{Fragment, read_system};
+use super::{ConfigError, Loaded, load, settings_of};
+
+fn parse(text: &str) -> Result<Settings, ConfigError> {
+    settings_of(vec![Fragment { path: "agent.toml".into(), text: text.to_owned() }]).map(|loaded| loaded.settings)
+}
+
+fn refusal(text: &str) -> String {
+    parse(text).expect_err("must be refused").to_string()
+}
+
+fn load_below(root: &Path) -> Result<Loaded, ConfigError> {
+    settings_of(read_system(root)?)
+}
+
+fn put(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    assert_eq!(parse("").unwrap(), Settings::default());
+}
+
+#[test]
+fn every_setting_can_be_written_down_and_read_back() {
+    let mut settings = Settings::default();
+    settings.node.name = Some("pve1".into());
+    settings.node.role = Role::Proxmox;
+    settings.units.required = vec!["corosync.service".into()];
+    settings.nics.ignore = vec!["eno2".into()];
+    settings.filesystems.ignore = vec!["/mnt/a b".into()];
+    settings.metrics.listen = "[::1]:9787".into();
+    settings.thresholds.clock_offset_warn_seconds = 0.1;
+    settings.probe.interval_secs = 15;
+    assert_eq!(parse(&toml::to_string(&settings).unwrap()).unwrap(), settings);
+}
+
+#[test]
+fn a_number_may_be_written_without_its_fraction() {
+    let settings = parse("[thresholds]\nload_per_cpu_warn = 3\nsustained_secs = 1_200").unwrap();
+    assert_eq!((settings.thresholds.load_per_cpu_warn, settings.thresholds.sustained_secs), (3.0, 1200));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_place_and_nearest_key() {
+    let text = "\
+[node]
+name = \"pve1\"
+rol = \"proxmox\"
+
+[probe]
+intervall_secs = 10
+wake = true
+
+[store]
+engine = \"etcd\"
+
+[thresholds]
+interval_secs = 3
+";
+    assert_eq!(
+        refusal(text),
+        "\
+agent.toml:3:1: unknown key `node.rol`; did you mean `node.role`?
+agent.toml:6:1: unknown key `probe.intervall_secs`; did you mean `probe.interval_secs`?
+agent.toml:7:1: unknown key `probe.wake`; known in [probe]: deadline_secs, interval_secs, inventory_interval_secs, \
+smart_interval_secs
+agent.toml:9:2: unknown key `store`; known here: cpu, filesystems, metrics, nics, node, probe, thresholds, units
+agent.toml:13:1: unknown key `thresholds.interval_secs`; did you mean `probe.interval_secs`?"
+    );
+}
+
+#[test]
+fn wrong_types_are_refused_with_place_and_what_would_be_right() {
+    let text = "\
+metrics = \"off\"
+[node]
+name = 7
+role = \"proxmx\"
+[probe]
+interval_secs = \"10s\"
+deadline_secs = -5
+smart_interval_secs = 2.5
+[thresholds]
+load_per_cpu_warn = true
+[units]
+required = \"nginx.service\"
+ignore = [\"a.service\", 3]
+";
+    assert_eq!(
+        refusal(text),
+        "\
+agent.toml:1:11: `metrics` must be a table, not the string \"off\"
+agent.toml:3:8: `node.name`: invalid type: integer `7`, expected a string
+agent.toml:4:8: `node.role`: unknown variant `proxmx`, expected one of `proxmox`, `truenas`, `debian`, `live`
+agent.toml:6:17: `probe.interval_secs` must be a whole number, not negative, not the string \"10s\"
+agent.toml:7:17: `probe.deadline_secs` must be a whole number, not negative, not -5
+agent.toml:8:23: `probe.smart_interval_secs` must be a whole number, not negative, not 2.5
+agent.toml:10:21: `thresholds.load_per_cpu_warn` must be a number, not true
+agent.toml:12:12: `units.required` must be a list of strings, not the string \"nginx.service\"
+agent.toml:13:10: `units.ignore` must be a list of strings, not a list with 3"
+    );
+}
+
+#[test]
+fn values_out_of_range_or_order_are_refused_where_they_were_set() {
+    let text = "\
+[node]
+name = \"pve 1\"
+[probe]
+interval_secs = 5
+deadline_secs = 10
+[metrics]
+listen = \"localhost\"
+[units]
+required = [\"nginx\"]
+[filesystems]
+ignore = [\"mnt\"]
+[thresholds]
+nic_error_warn_percent = 101
+filesystem_free_warn_percent = 2
+load_per_cpu_warn = nan
+";
+    assert_eq!(
+        refusal("[thresholds]\nload_per_cpu_warn = nan\n"),
+        "agent.toml:2:21: `thresholds.load_per_cpu_warn` is out of range"
+    );
+    assert_eq!(
+        refusal(&text.replace("load_per_cpu_warn = nan\n", "")),
+        "\
+agent.toml:2:1: `node.name` must be 1 to 64 letters, digits, `.`, `-` or `_`, not \"pve 1\"
+agent.toml:5:1: `probe.deadline_secs` (10) must not be above `probe.interval_secs` (5)
+agent.toml:7:1: `metrics.listen` must be ADDRESS:PORT (127.0.0.1:9787, [::1]:9787) or \"off\", not \"localhost\"
+agent.toml:9:1: each of `units.required` must be a unit with its kind, as in nginx.service, not \"nginx\"
+agent.toml:11:1: each of `filesystems.ignore` must be a mount point, as in /mnt/scratch, not \"mnt\"
+agent.toml:13:1: `thresholds.nic_error_warn_percent` must be 0 to 100, not 101
+agent.toml:14:1: `thresholds.filesystem_free_crit_percent` (3) must not be above \
+`thresholds.filesystem_free_warn_percent` (2)"
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_refused_with_its_place() {
+    assert_eq!(
+        refusal("[node]\nname = pve1\n[probe\n"),
+        "\
+agent.toml:2:8: not TOML: string values must be quoted, expected literal string
+agent.toml:3:7: not TOML: unclosed table, expected `]`"
+    );
+}
+
+#[test]
+fn drop_ins_override_hide_and_apply_in_order_of_their_names() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    put(root, "etc/hardstand/agent.toml", "[probe]\ninterval_secs = 20\ndeadline_secs = 2\n[node]\nname = \"a\"");
+    put(root, "usr/lib/hardstand/agent.toml.d/10-site.toml", "[node]\nname = \"vendor\"");
+    put(root, "run/hardstand/agent.toml.d/10-site.toml", "[node]\nname = \"runtime\"");
+    put(root, "usr/lib/hardstand/agent.toml.d/50-hidden.toml", "[nics]\nignore = [\"eno1\"]");
+    put(root, "run/hardstand/agent.toml.d/90-late.toml", "[probe]\ninterval_secs = 30");
+    put(root, "etc/hardstand/agent.toml.d/20-early.toml", "[probe]\ninterval_secs = 25");
+    put(root, "etc/hardstand/agent.toml.d/notes.txt", "not read");
+    std::os::unix::fs::symlink("/dev/null", root.join("etc/hardstand/agent.toml.d/50-hidden.toml")).unwrap();
+    let loaded = load_below(root).unwrap();
+    assert_eq!(loaded.settings.node.name.as_deref(), Some("runtime"));
+    assert_eq!((loaded.settings.probe.interval_secs, loaded.settings.probe.deadline_secs), (30, 2));
+    assert!(loaded.settings.nics.ignore.is_empty());
+    let names: Vec<_> = loaded.files.iter().map(|file| file.strip_prefix(root).unwrap().to_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "etc/hardstand/agent.toml",
+            "run/hardstand/agent.toml.d/10-site.toml",
+            "etc/hardstand/agent.toml.d/20-early.toml",
+            "etc/hardstand/agent.toml.d/50-hidden.toml",
+            "run/hardstand/agent.toml.d/90-late.toml",
+        ]
+    );
+}
+
+#[test]
+fn errors_of_all_files_come_in_one_run() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "etc/hardstand/agent.toml", "nod = 1");
+    put(root.path(), "etc/hardstand/agent.toml.d/a.toml", "[probe]\ninterval = 1");
+    let error = load_below(root.path()).unwrap_err().to_string();
+    let shown = error.replace(&root.path().display().to_string(), "");
+    assert_eq!(
+        shown,
+        "\
+/etc/hardstand/agent.toml:1:1: unknown key `nod`; did you mean `node`?
+/etc/hardstand/agent.toml.d/a.toml:2:1: unknown key `probe.interval`; did you mean `probe.interval_secs`?"
+    );
+}
+
+#[test]
+fn a_machine_without_files_has_the_defaults_but_a_named_file_must_be_there() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(load_below(root.path()).unwrap().settings, Settings::default());
+    let missing = root.path().join("agent.toml");
+    assert_eq!(
+        load(Some(&missing)).unwrap_err().to_string(),
+        format!("reading {}: No such file or directory (os error 2)", missing.display())
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_a_configuration_is_not_read_to_its_end() {
+    let error = load(Some(Path::new("/dev/zero"))).unwrap_err().to_string();
+    assert_eq!(error, "reading /dev/zero: larger than 1048576 bytes; this is not a configuration file");
+}

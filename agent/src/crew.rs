@@ -1,0 +1,248 @@
+//! Runs jobs that may hang. One thread works them off in order; a job that takes long keeps that thread for itself
+//! and another thread goes on with the rest. So a quiet host needs one thread, and a hung file costs only its own.
+//!
+//! It must never wait for a job to end, and never start a job twice: who gave the job decides how long to wait.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+/// How long a job may keep the thread before another one goes on with the rest. A whole healthy pass takes a few
+/// milliseconds; a busy disk may take a hundred.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Stack of a working thread in bytes. The deepest collector uses about 40 kB; the rest is never touched.
+const STACK_BYTES: usize = 256 << 10;
+/// Most threads that may hang at once. Above it nothing new is started: the kernel does not answer at all then.
+const HUNG_LIMIT: usize = 48;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The threads. Dropping it ends the idle one; a hung one ends when its job comes back.
+pub(crate) struct Crew {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    queue: VecDeque<Work>,
+    /// The thread that takes jobs. Others have been left alone with theirs.
+    worker: u64,
+    /// When the thread that takes jobs began its present one.
+    busy_since: Option<Instant>,
+    /// Threads left alone with a job that takes long.
+    hung: usize,
+    closed: bool,
+}
+
+/// A job under way.
+pub(crate) struct Job<T> {
+    shared: Arc<Shared>,
+    answer: oneshot::Receiver<Result<T, String>>,
+}
+
+impl Crew {
+    /// A crew with its first thread waiting for work.
+    pub(crate) fn new() -> Self {
+        let state = State { queue: VecDeque::new(), worker: 0, busy_since: None, hung: 0, closed: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        start_worker(&shared, 0);
+        Self { shared }
+    }
+
+    /// Puts a job in the queue. A job nobody waits for any more when its turn comes is left out.
+    pub(crate) fn give<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
+        let (send, answer) = oneshot::channel();
+        let job = move || {
+            if send.is_closed() {
+                return;
+            }
+            let result = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| said(panic.as_ref()));
+            drop(send.send(result));
+        };
+        self.shared.lock().queue.push_back(Box::new(job));
+        self.shared.changed.notify_all();
+        Job { shared: Arc::clone(&self.shared), answer }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl<T> Job<T> {
+    /// Waits for the job, as long as it takes; the caller sets the limit. The error is what a panic said.
+    pub(crate) async fn answer(&mut self) -> Result<T, String> {
+        loop {
+            match tokio::time::timeout(PATIENCE, &mut self.answer).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => return Err("its thread ended without an answer; this is a bug, report it".to_owned()),
+                Err(_) => relieve(&self.shared),
+            }
+        }
+    }
+
+    /// Whether the job has come back. Takes the answer away.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.answer.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Jobs run outside the lock, so nothing that panics holds it; the state is whole even if it were poisoned.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Leaves the working thread alone with its job when it has taken too long, and starts another for the rest.
+fn relieve(shared: &Arc<Shared>) {
+    let mut state = shared.lock();
+    let late = state.busy_since.is_some_and(|since| since.elapsed() >= PATIENCE);
+    if !late || state.queue.is_empty() || state.hung >= HUNG_LIMIT {
+        return;
+    }
+    state.worker += 1;
+    state.hung += 1;
+    state.busy_since = None;
+    let worker = state.worker;
+    drop(state);
+    start_worker(shared, worker);
+}
+
+fn start_worker(shared: &Arc<Shared>, worker: u64) {
+    let own = Arc::clone(shared);
+    let thread = std::thread::Builder::new().name("collector".to_owned()).stack_size(STACK_BYTES);
+    if thread.spawn(move || work_off(&own, worker)).is_err() {
+        // No thread to be had: the jobs wait, pass their deadlines and are reported so; the next wait tries again.
+        let mut state = shared.lock();
+        state.hung = state.hung.saturating_sub(1);
+        state.busy_since = Some(Instant::now());
+    }
+}
+
+fn work_off(shared: &Shared, worker: u64) {
+    let mut state = shared.lock();
+    loop {
+        if state.worker != worker {
+            state.hung = state.hung.saturating_sub(1);
+            return;
+        }
+        if let Some(work) = state.queue.pop_front() {
+            state.busy_since = Some(Instant::now());
+            drop(state);
+            work();
+            state = shared.lock();
+            if state.worker == worker {
+                state.busy_since = None;
+            }
+        } else if state.closed {
+            return;
+        } else {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned());
+    format!("it panicked: {text}; this is a bug, report it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most a test waits for something that should happen at once, on a machine that is busy with other builds.
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A door that keeps a job until it is opened.
+    #[derive(Clone, Default)]
+    struct Door(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Door {
+        fn wait(&self) {
+            let mut open = self.0.0.lock().unwrap();
+            while !*open {
+                open = self.0.1.wait(open).unwrap();
+            }
+        }
+
+        fn open(&self) {
+            *self.0.0.lock().unwrap() = true;
+            self.0.1.notify_all();
+        }
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(async { tokio::time::timeout(LIMIT, future).await.expect("the test should have ended by now") })
+    }
+
+    #[test]
+    fn hung_jobs_keep_only_their_own_threads() {
+        run(async {
+            let (crew, door) = (Crew::new(), Door::default());
+            let mut hung: Vec<Job<()>> = (0..3)
+                .map(|_| {
+                    let door = door.clone();
+                    crew.give(move || door.wait())
+                })
+                .collect();
+            let mut last = crew.give(|| 7);
+            assert_eq!(last.answer().await, Ok(7));
+            assert!(hung.iter_mut().all(|job| !job.has_ended()));
+            assert_eq!(crew.shared.lock().hung, 3);
+            door.open();
+            for mut job in hung {
+                assert_eq!(job.answer().await, Ok(()));
+            }
+            while crew.shared.lock().hung != 0 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(crew.give(|| 8).answer().await, Ok(8));
+        });
+    }
+
+    #[test]
+    fn a_panic_is_an_answer_and_the_thread_goes_on() {
+        run(async {
+            let crew = Crew::new();
+            let mut job = crew.give(|| -> u8 { panic!("index {} out of range", 9) });
+            let why = "it panicked: index 9 out of range; this is a bug, report it";
+            assert_eq!(job.answer().await, Err(why.to_owned()));
+            assert_eq!(crew.give(|| 1).answer().await, Ok(1));
+            assert_eq!(crew.shared.lock().worker, 0, "no second thread was needed");
+        });
+    }
+
+    #[test]
+    fn a_job_nobody_waits_for_is_left_out() {
+        run(async {
+            let (crew, door) = (Crew::new(), Door::default());
+            let behind = door.clone();
+            let mut first = crew.give(move || behind.wait());
+            let ran = Arc::new(Mutex::new(false));
+            let mark = Arc::clone(&ran);
+            drop(crew.give(move || *mark.lock().unwrap() = true));
+            door.open();
+            first.answer().await.unwrap();
+            crew.give(|| ()).answer().await.unwrap();
+            assert!(!*ran.lock().unwrap());
+        });
+    }
+}

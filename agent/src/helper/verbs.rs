@@ -1,0 +1,105 @@
+//! What each verb does, with the rights of whoever runs it.
+//!
+//! It must never do more than its verb names, and never pass a caller's words to a program: a disk's name is checked by
+//! its type and looked up in `/sys/block` before it becomes a path.
+
+use std::path::PathBuf;
+
+use hardstand_exec::Run;
+
+use super::wire::{Answer, DiskName, DmiSerials, OUTPUT_LIMIT, Outcome, SmartAnswer, Verb};
+use crate::host::hardware::{efi, machine, smbios};
+use crate::host::{Host, HostError, smart};
+
+/// Runs verbs on one machine.
+#[derive(Debug, Clone)]
+pub(super) struct Verbs {
+    host: Host,
+    /// Stands in for the installed smartctl in tests.
+    smartctl: Option<PathBuf>,
+}
+
+impl Verbs {
+    /// Verbs for this machine.
+    pub(super) fn for_this_machine() -> Self {
+        Self { host: Host::this(), smartctl: None }
+    }
+
+    /// Verbs for a captured machine and a program that stands in for smartctl.
+    #[cfg(test)]
+    pub(super) fn captured(host: Host, smartctl: PathBuf) -> Self {
+        Self { host, smartctl: Some(smartctl) }
+    }
+
+    /// Runs one verb within its deadline.
+    pub(super) async fn run(&self, verb: Verb) -> Outcome {
+        let deadline = verb.deadline();
+        let done = async {
+            match verb {
+                Verb::Smart { disk } => self.smart(&disk).await,
+                Verb::BootEntries {} => self.read(|host| efi::boot_entries(host).map(Answer::BootEntries)).await,
+                Verb::Dimms {} => self.read(|host| smbios::dimms(host).map(Answer::Dimms)).await,
+                Verb::DmiSerials {} => self.read(|host| Ok(Answer::DmiSerials(dmi_serials(host)))).await,
+            }
+        };
+        match tokio::time::timeout(deadline, done).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Outcome::Failed { why: format!("it did not end within {} s", deadline.as_secs()) },
+        }
+    }
+
+    /// Reads files away from the loop: firmware may take its time.
+    async fn read(&self, read: impl FnOnce(&Host) -> Result<Answer, HostError> + Send + 'static) -> Outcome {
+        let host = self.host.clone();
+        match tokio::task::spawn_blocking(move || read(&host)).await {
+            Ok(Ok(answer)) => Outcome::Done(answer),
+            Ok(Err(error)) => Outcome::Failed { why: error.to_string() },
+            Err(error) => Outcome::Failed { why: format!("reading ended early: {error}") },
+        }
+    }
+
+    async fn smart(&self, disk: &DiskName) -> Outcome {
+        let name = disk.as_str();
+        if !self.host.path(format!("sys/block/{name}")).exists() {
+            return Outcome::Refused { why: format!("there is no disk {name} in /sys/block") };
+        }
+        if self.host.attribute(format!("sys/block/{name}/device/power/runtime_status")).as_deref() == Some("suspended")
+        {
+            return Outcome::Done(Answer::Smart(SmartAnswer::Asleep {}));
+        }
+        let smartctl = self.smartctl.clone().or_else(|| hardstand_exec::find("smartctl"));
+        let Some(smartctl) = smartctl.filter(|path| path.is_file()) else {
+            return Outcome::Missing { why: "smartctl is not installed; install smartmontools".to_owned() };
+        };
+        let deadline = Verb::Smart { disk: disk.clone() }.deadline();
+        let run = Run::new(smartctl, deadline).args(smart::ARGUMENTS).arg(format!("/dev/{name}"));
+        match run.stdout_limit(OUTPUT_LIMIT).output().await {
+            // Its exit status is a bit field that is in its output too; only silence is a failure.
+            Ok(finished) if finished.stdout.is_empty() => {
+                let why = format!("smartctl ended with {} and no output: {}", finished.status, finished.stderr.trim());
+                Outcome::Failed { why }
+            }
+            Ok(finished) => {
+                let json = String::from_utf8_lossy(&finished.stdout).into_owned();
+                Outcome::Done(Answer::Smart(SmartAnswer::Output { json }))
+            }
+            Err(error) => Outcome::Failed { why: chain(&error) },
+        }
+    }
+}
+
+/// An error with everything that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        words = format!("{words}: {source}");
+        cause = source.source();
+    }
+    words
+}
+
+fn dmi_serials(host: &Host) -> DmiSerials {
+    let dmi = machine::dmi(host);
+    DmiSerials { product_serial: dmi.product_serial, product_uuid: dmi.product_uuid }
+}

@@ -1,0 +1,185 @@
+//! What goes over the socket: one line of JSON as request, one as reply, both with a version.
+//!
+//! It must never accept what it does not know: an unknown verb, field or version is refused, with the reason.
+
+use std::time::Duration;
+
+use hardstand_core::observed::{BootEntry, Dimm};
+use serde::{Deserialize, Serialize};
+
+/// The version both sides must speak.
+pub(super) const VERSION: u32 = 1;
+/// Longest request in bytes. The longest verb of today takes about 60.
+pub(super) const REQUEST_LIMIT: usize = 4 << 10;
+/// Longest reply in bytes: smartctl's output (at most [`OUTPUT_LIMIT`]), its quotes escaped.
+pub(super) const REPLY_LIMIT: usize = 4 * OUTPUT_LIMIT;
+/// Most that is taken from smartctl. The largest disk seen printed 18 kB for what we ask.
+pub(super) const OUTPUT_LIMIT: usize = 1 << 20;
+
+/// Everything the helper can be asked. All of it reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Verb {
+    /// Ask a disk for its health.
+    Smart { disk: DiskName },
+    /// Read the EFI boot entries.
+    BootEntries {},
+    /// Read the memory slots.
+    Dimms {},
+    /// Read the serial numbers of the machine.
+    DmiSerials {},
+}
+
+impl Verb {
+    /// How long it may take. A disk may be spinning up for somebody else, and then takes up to 15 s to answer.
+    pub(super) fn deadline(&self) -> Duration {
+        match self {
+            Self::Smart { .. } => Duration::from_secs(20),
+            Self::BootEntries {} | Self::Dimms {} | Self::DmiSerials {} => Duration::from_secs(5),
+        }
+    }
+
+    /// Its name, for the log.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Smart { .. } => "smart",
+            Self::BootEntries {} => "boot_entries",
+            Self::Dimms {} => "dimms",
+            Self::DmiSerials {} => "dmi_serials",
+        }
+    }
+}
+
+/// What a verb found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Smart(SmartAnswer),
+    BootEntries(Vec<BootEntry>),
+    Dimms(Vec<Dimm>),
+    DmiSerials(DmiSerials),
+}
+
+/// What smartctl said of a disk. It is parsed by the caller, who has no privileges to lose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SmartAnswer {
+    /// The kernel has suspended the disk; opening it would wake it, so smartctl was not started.
+    Asleep {},
+    /// smartctl's output, whatever its exit status.
+    Output { json: String },
+}
+
+/// What `/sys/class/dmi/id` shows to root alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct DmiSerials {
+    pub(crate) product_serial: Option<String>,
+    pub(crate) product_uuid: Option<String>,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    /// Done as asked.
+    Done(Answer),
+    /// Not done: who asked, or what was asked, is not allowed.
+    Refused { why: String },
+    /// Not done: a program the verb needs is not installed.
+    Missing { why: String },
+    /// Tried, and failed.
+    Failed { why: String },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<T> {
+    version: u32,
+    verb: T,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Reply {
+    version: u32,
+    outcome: Outcome,
+}
+
+/// The kernel name of a whole SCSI, ATA or NVMe disk: `sda`, `sdaa`, `nvme0n1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct DiskName(String);
+
+impl DiskName {
+    /// Longest name taken; the kernel's own limit is 32.
+    const LONGEST: usize = 31;
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_one(name: &str) -> bool {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let scsi = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_lowercase());
+        let nvme = |rest: &str| rest.split_once('n').is_some_and(|(unit, space)| digits(unit) && digits(space));
+        name.len() <= Self::LONGEST
+            && (name.strip_prefix("sd").is_some_and(scsi) || name.strip_prefix("nvme").is_some_and(nvme))
+    }
+}
+
+impl TryFrom<String> for DiskName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        if Self::is_one(&name) {
+            Ok(Self(name))
+        } else {
+            Err(format!("{name:?} is not the name of a disk (sda, nvme0n1)"))
+        }
+    }
+}
+
+impl From<DiskName> for String {
+    fn from(name: DiskName) -> Self {
+        name.0
+    }
+}
+
+/// A request as one line.
+pub(super) fn write_request(verb: &Verb) -> Vec<u8> {
+    line(&Envelope { version: VERSION, verb })
+}
+
+/// Reads a request; the error is for whoever asked.
+pub(super) fn read_request(line: &[u8]) -> Result<Verb, String> {
+    // The version first: what is wrong with the verb of another version is of no use to its sender.
+    let envelope: Envelope<serde_json::Value> =
+        serde_json::from_slice(line).map_err(|error| format!("the request cannot be read: {error}"))?;
+    if envelope.version != VERSION {
+        let theirs = envelope.version;
+        return Err(format!(
+            "version {theirs} was asked, {VERSION} is spoken here; install agent and helper of one release"
+        ));
+    }
+    serde_json::from_value(envelope.verb).map_err(|error| format!("the verb cannot be read: {error}"))
+}
+
+/// A reply as one line.
+pub(super) fn write_reply(outcome: Outcome) -> Vec<u8> {
+    line(&Reply { version: VERSION, outcome })
+}
+
+/// Reads a reply; the error is for the agent's log.
+pub(super) fn read_reply(line: &[u8]) -> Result<Outcome, String> {
+    let reply: Reply = serde_json::from_slice(line).map_err(|error| format!("its reply cannot be read: {error}"))?;
+    if reply.version == VERSION {
+        Ok(reply.outcome)
+    } else {
+        Err(format!("it replied in version {}, {VERSION} is spoken here", reply.version))
+    }
+}
+
+fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(value).expect("plain structs with string keys always serialise");
+    bytes.push(b'\n');
+    bytes
+}

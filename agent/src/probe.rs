@@ -1,0 +1,289 @@
+//! Reads `host/*` into [`Observed`]: collectors side by side, each with its own deadline, interval
+//! and last good value.
+//!
+//! It must never fail: what cannot be read is Unknown with its reason. A hung collector makes only itself stale.
+
+mod turn;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hardstand_core::observed::{
+    Clock, Cpu, Disk, Filesystem, Inventory, Kernel, Memory, Moment, Nic, Packages, Pressure, Sensor, Smart, Units,
+};
+use hardstand_core::{Observed, Settings};
+use tokio::runtime::Handle;
+
+use crate::crew::Crew;
+use crate::helper::Client;
+use crate::host::boot::probe_kernel;
+use crate::host::clock::{boottime, probe_clock};
+use crate::host::disks::KnownDisks;
+use crate::host::filesystems::{Gauges, probe_filesystems};
+use crate::host::hardware::probe_inventory;
+use crate::host::load::{probe_cpu, probe_memory, probe_pressure};
+use crate::host::nics::probe_nics;
+use crate::host::packages::PackageFiles;
+use crate::host::sensors::probe_sensors;
+use crate::host::smart::probe_smart;
+use crate::host::systemd::ServiceManager;
+use crate::host::{Host, HostError};
+use turn::Turn;
+
+/// A collector that runs in each pass.
+const EACH_PASS: Duration = Duration::ZERO;
+/// What reading the package lists may take: 60 MB of text on a slow and busy disk.
+const PACKAGES_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What asking all disks for their health may take. They are asked side by side and the helper gives each one 20 s or
+/// less; a disk that answers later is told as Unknown by the helper itself.
+const SMART_DEADLINE: Duration = Duration::from_secs(30);
+/// What the inventory may take: hundreds of small files, and two questions to the helper.
+const INVENTORY_DEADLINE: Duration = Duration::from_secs(20);
+/// What one mount may take of the filesystems' deadline, so that a stuck one leaves time to say so.
+const SHARE_OF_ONE_MOUNT: f64 = 0.8;
+
+/// The collectors, and what they remember between passes.
+pub(crate) struct Probe {
+    settings: Arc<Settings>,
+    host: Host,
+    helper: Client,
+    crew: Arc<Crew>,
+    manager: Arc<ServiceManager>,
+    gauges: Arc<Gauges>,
+    known_disks: Arc<Mutex<KnownDisks>>,
+    package_files: Arc<Mutex<PackageFiles>>,
+    inventory: Turn<Inventory>,
+    smart: Turn<BTreeMap<String, Smart>>,
+    /// Keys of the disks that were asked last, so that a new one is not left unasked until the next time.
+    asked_disks: Vec<String>,
+    cpu: Turn<Cpu>,
+    memory: Turn<Memory>,
+    pressure: Turn<Pressure>,
+    sensors: Turn<Vec<Sensor>>,
+    filesystems: Turn<Vec<Filesystem>>,
+    nics: Turn<Vec<Nic>>,
+    disks: Turn<Vec<Disk>>,
+    clock: Turn<Clock>,
+    units: Turn<Units>,
+    kernel: Turn<Kernel>,
+    packages: Turn<Packages>,
+}
+
+impl Probe {
+    /// Collectors that have not run yet.
+    pub(crate) fn new(settings: Arc<Settings>, host: Host, helper: Client) -> Self {
+        let crew = Arc::new(Crew::new());
+        Self {
+            gauges: Arc::new(Gauges::new(host.clone(), Arc::clone(&crew))),
+            manager: Arc::default(),
+            known_disks: Arc::default(),
+            package_files: Arc::default(),
+            inventory: Turn::default(),
+            smart: Turn::default(),
+            asked_disks: Vec::new(),
+            cpu: Turn::default(),
+            memory: Turn::default(),
+            pressure: Turn::default(),
+            sensors: Turn::default(),
+            filesystems: Turn::default(),
+            nics: Turn::default(),
+            disks: Turn::default(),
+            clock: Turn::default(),
+            units: Turn::default(),
+            kernel: Turn::default(),
+            packages: Turn::default(),
+            settings,
+            host,
+            helper,
+            crew,
+        }
+    }
+
+    /// Other settings from the next pass on. What was read, and what hangs, stays known.
+    pub(crate) fn set_settings(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+    }
+
+    /// Reads everything that is due. Takes as long as the slowest collector, and no longer than the longest deadline;
+    /// a collector that hangs is waited for in the pass in which it began, and in no later one.
+    pub(crate) async fn pass(&mut self) -> Observed {
+        self.start_asking();
+        self.start_reading();
+        self.disks.settle().await;
+        self.start_smart();
+        self.settle().await;
+        self.observed()
+    }
+
+    /// What waits for somebody else's answer goes first.
+    fn start_asking(&mut self) {
+        let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
+        let (manager, settings) = (Arc::clone(&self.manager), Arc::clone(&self.settings));
+        self.units.start(EACH_PASS, deadline, || async move { manager.probe_units(&settings.units.required).await });
+        let (gauges, settings) = (Arc::clone(&self.gauges), Arc::clone(&self.settings));
+        let for_one_mount = deadline.mul_f64(SHARE_OF_ONE_MOUNT);
+        self.filesystems.start(EACH_PASS, deadline, || async move {
+            probe_filesystems(&gauges, &settings.filesystems.ignore, for_one_mount).await
+        });
+    }
+
+    /// Asks the disks that were there last, when it is time or when there are others than last time.
+    fn start_smart(&mut self) {
+        let Some(disks) = self.disks.last_good() else {
+            return self.smart.cannot_start("the disks to ask are not known; see the collector disks");
+        };
+        let keys: Vec<String> = disks.iter().map(|disk| disk.id.key().to_owned()).collect();
+        if keys != self.asked_disks {
+            self.smart.hasten();
+        }
+        let every = Duration::from_secs(self.settings.probe.smart_interval_secs);
+        let (disks, helper) = (disks.clone(), self.helper.clone());
+        let started = self.smart.start(every, SMART_DEADLINE, || async move { probe_smart(&disks, &helper).await });
+        if started {
+            self.asked_disks = keys;
+        }
+    }
+
+    /// What only reads files.
+    fn start_reading(&mut self) {
+        let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
+        let (crew, host) = (&self.crew, &self.host);
+        self.cpu.start(EACH_PASS, deadline, || on_crew(crew, host, probe_cpu));
+        self.memory.start(EACH_PASS, deadline, || on_crew(crew, host, probe_memory));
+        self.pressure.start(EACH_PASS, deadline, || on_crew(crew, host, probe_pressure));
+        self.sensors.start(EACH_PASS, deadline, || on_crew(crew, host, probe_sensors));
+        self.nics.start(EACH_PASS, deadline, || on_crew(crew, host, probe_nics));
+        self.clock.start(EACH_PASS, deadline, || on_crew(crew, host, probe_clock));
+        self.kernel.start(EACH_PASS, deadline, || on_crew(crew, host, probe_kernel));
+        let known = &self.known_disks;
+        self.disks.start(EACH_PASS, deadline, || on_crew_with(crew, host, known, KnownDisks::probe));
+        let files = &self.package_files;
+        let deadline = deadline.max(PACKAGES_DEADLINE);
+        self.packages.start(EACH_PASS, deadline, || on_crew_with(crew, host, files, PackageFiles::probe));
+        let every = Duration::from_secs(self.settings.probe.inventory_interval_secs);
+        let (helper, runtime) = (self.helper.clone(), Handle::current());
+        self.inventory.start(every, INVENTORY_DEADLINE, || {
+            // It mixes files with questions to the helper, so it runs on a thread of the crew, and waits there.
+            let host = host.clone();
+            let mut job = crew.give(move || runtime.block_on(probe_inventory(&host, &helper)));
+            async move { job.answer().await.map_err(HostError::Broken)? }
+        });
+    }
+
+    /// All run side by side, each with its own deadline, so they may be waited for one after the other.
+    async fn settle(&mut self) {
+        self.cpu.settle().await;
+        self.memory.settle().await;
+        self.pressure.settle().await;
+        self.sensors.settle().await;
+        self.nics.settle().await;
+        self.clock.settle().await;
+        self.kernel.settle().await;
+        self.packages.settle().await;
+        self.filesystems.settle().await;
+        self.units.settle().await;
+        self.inventory.settle_in_background().await;
+        self.smart.settle_in_background().await;
+    }
+
+    fn observed(&self) -> Observed {
+        Observed {
+            at: now(),
+            node: self.node(),
+            role: self.settings.node.role,
+            inventory: self.inventory.sample(),
+            cpu: self.cpu.sample(),
+            memory: self.memory.sample(),
+            pressure: self.pressure.sample(),
+            sensors: self.sensors.sample(),
+            filesystems: self.filesystems.sample(),
+            nics: self.nics.sample(),
+            disks: self.disks.sample(),
+            smart: self.smart.sample(),
+            clock: self.clock.sample(),
+            units: self.units.sample(),
+            kernel: self.kernel.sample(),
+            packages: self.packages.sample(),
+        }
+    }
+
+    /// The configured name, or else the host's.
+    fn node(&self) -> String {
+        let named = self.settings.node.name.clone();
+        named.or_else(|| self.host.attribute("proc/sys/kernel/hostname")).unwrap_or_else(|| "localhost".to_owned())
+    }
+}
+
+/// The moment, for ages by the boot clock and for people by the wall clock.
+fn now() -> Moment {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment { boottime_seconds: boottime().as_secs_f64(), unix_seconds: unix.as_secs() }
+}
+
+/// A collector that reads files, as a job of the crew.
+fn on_crew<T: Send + 'static>(
+    crew: &Crew,
+    host: &Host,
+    read: fn(&Host) -> Result<T, HostError>,
+) -> impl Future<Output = Result<T, HostError>> + use<T> {
+    let host = host.clone();
+    let mut job = crew.give(move || read(&host));
+    async move { job.answer().await.map_err(HostError::Broken)? }
+}
+
+/// A collector that remembers something between its turns.
+fn on_crew_with<S: Send + 'static, T: Send + 'static>(
+    crew: &Crew,
+    host: &Host,
+    memory: &Arc<Mutex<S>>,
+    read: fn(&mut S, &Host) -> Result<T, HostError>,
+) -> impl Future<Output = Result<T, HostError>> + use<S, T> {
+    let (host, memory) = (host.clone(), Arc::clone(memory));
+    // Each memory belongs to one collector, whose turns never overlap; a panic leaves it as the last turn did.
+    let mut job = crew.give(move || read(&mut memory.lock().unwrap_or_else(PoisonError::into_inner), &host));
+    async move { job.answer().await.map_err(HostError::Broken)? }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Scratch;
+
+    fn pass_twice(probe: &mut Probe) -> [Observed; 2] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { [probe.pass().await, probe.pass().await] })
+    }
+
+    #[test]
+    fn a_machine_with_nothing_to_read_gives_a_pass_of_unknowns_with_reasons() {
+        let host = Scratch::new("probe");
+        let helper = Client::new(host.path("helper.sock"));
+        let mut probe = Probe::new(Arc::default(), host.clone(), helper);
+        for seen in pass_twice(&mut probe) {
+            let unknown = seen.unknown_collectors();
+            for name in ["inventory", "cpu", "memory", "filesystems", "disks", "smart", "kernel", "packages"] {
+                let why = unknown.iter().find(|(collector, _)| *collector == name).map(|(_, why)| *why);
+                assert!(why.is_some_and(|why| why != "not read yet"), "{name}: {why:?}");
+            }
+            assert_eq!(seen.smart.reading.why(), Some("the disks to ask are not known; see the collector disks"));
+            assert_eq!(seen.node, "localhost");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_read_in_the_first_pass() {
+        let helper = Client::new("/nonexistent/helper.sock");
+        let mut probe = Probe::new(Arc::default(), Host::this(), helper);
+        for seen in pass_twice(&mut probe) {
+            let unknown = seen.unknown_collectors();
+            // The bus, the helper and the package lists are another matter on a build machine.
+            for name in ["inventory", "cpu", "memory", "filesystems", "nics", "disks", "clock", "kernel"] {
+                assert!(unknown.iter().all(|(collector, _)| *collector != name), "{unknown:?}");
+            }
+            let root = seen.filesystems.shown().unwrap().iter().find(|row| row.mount_point == "/");
+            assert!(root.is_some_and(|root| root.space.known().is_some_and(|space| space.size_bytes > 0)));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The JSON other programs read: `hardstand.health/1` and `hardstand.inventory/1`.
+//!
+//! It must never change the meaning of a field under the same schema name: a change that a reader could trip over gets
+//! a new number. The committed schema is `agent/schema/health-1.json`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hardstand_core::observed::{Collector, Inventory};
+use hardstand_core::{Gate, Health, Observed, Reading, Sample, Severity};
+use serde::{Deserialize, Serialize};
+
+/// Name and version of the health document.
+pub(crate) const HEALTH_SCHEMA: &str = "hardstand.health/1";
+/// Name and version of the inventory document.
+pub(crate) const INVENTORY_SCHEMA: &str = "hardstand.inventory/1";
+
+/// One finding as others read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FindingRow {
+    /// What was looked at.
+    pub(crate) check: String,
+    /// Of what.
+    pub(crate) subject: String,
+    /// How bad.
+    pub(crate) severity: Severity,
+    /// What it means for taking the node down.
+    pub(crate) gate: Gate,
+    /// A few words.
+    pub(crate) summary: String,
+    /// A sentence.
+    pub(crate) evidence: String,
+    /// RFC 3339, UTC, whole seconds.
+    pub(crate) since: String,
+}
+
+impl FindingRow {
+    /// How long it has had this severity, in seconds; 0 when the clock was set back since.
+    pub(crate) fn age_seconds(&self, now_unix_seconds: u64) -> Option<u64> {
+        let since = humantime::parse_rfc3339(&self.since).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(now_unix_seconds.saturating_sub(since.as_secs()))
+    }
+}
+
+/// `hardstand.health/1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HealthDocument {
+    /// [`HEALTH_SCHEMA`].
+    pub(crate) schema: String,
+    /// The node.
+    pub(crate) node: String,
+    /// The worst severity.
+    pub(crate) verdict: Severity,
+    /// Worst first.
+    pub(crate) findings: Vec<FindingRow>,
+    /// One row per collector.
+    pub(crate) collectors: Vec<Collector>,
+}
+
+impl From<&Health> for HealthDocument {
+    fn from(health: &Health) -> Self {
+        let findings = health.findings.iter().map(|finding| FindingRow {
+            check: finding.check.clone(),
+            subject: finding.subject.clone(),
+            severity: finding.severity,
+            gate: finding.gate,
+            summary: finding.summary.clone(),
+            evidence: finding.evidence.clone(),
+            since: rfc3339(finding.since_unix_seconds),
+        });
+        Self {
+            schema: HEALTH_SCHEMA.to_owned(),
+            node: health.node.clone(),
+            verdict: health.verdict,
+            findings: findings.collect(),
+            collectors: health.collectors.clone(),
+        }
+    }
+}
+
+/// `hardstand.inventory/1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct InventoryDocument {
+    /// [`INVENTORY_SCHEMA`].
+    pub(crate) schema: String,
+    /// The node.
+    pub(crate) node: String,
+    /// Age of the inventory in seconds.
+    pub(crate) age_seconds: f64,
+    /// The machine, or why it is not known.
+    pub(crate) inventory: Reading<Inventory>,
+}
+
+impl From<&Observed> for InventoryDocument {
+    fn from(observed: &Observed) -> Self {
+        Self {
+            schema: INVENTORY_SCHEMA.to_owned(),
+            node: observed.node.clone(),
+            age_seconds: observed.inventory.age_seconds,
+            inventory: shown(&observed.inventory),
+        }
+    }
+}
+
+fn shown<T: Clone>(sample: &Sample<T>) -> Reading<T> {
+    sample.shown().map_or_else(|| sample.reading.clone(), |value| Reading::Known(value.clone()))
+}
+
+/// A time as RFC 3339 in UTC, whole seconds.
+pub(crate) fn rfc3339(unix_seconds: u64) -> String {
+    // The last second of the year 9999, beyond which the format ends; a clock that says more is wrong anyway.
+    const LAST: u64 = 253_402_300_799;
+    let time: SystemTime = UNIX_EPOCH + Duration::from_secs(unix_seconds.min(LAST));
+    humantime::format_rfc3339_seconds(time).to_string()
+}

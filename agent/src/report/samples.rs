@@ -1,0 +1,352 @@
+//! Made-up passes and judgements for the tests of what is shown.
+//!
+//! It must never be compiled into the product.
+
+use hardstand_core::observed::Moment;
+use hardstand_core::observed::{
+    Clock, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured, Inventory, Kernel,
+    KernelImage, Memory, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages, PendingPackage, PowerState, Pressure,
+    PressureLine, RebootReason, Role, Sensor, SensorKind, Smart, SmartDetail, Space, Transport, Unit, Units,
+};
+use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
+
+/// 2026-11-23 01:00:00 UTC.
+pub(crate) const NOW: u64 = 1_795_395_600;
+
+pub(crate) fn finding(severity: Severity, gate: Gate, words: [&str; 4], age_seconds: u64) -> Finding {
+    let [check, subject, summary, evidence] = words.map(str::to_owned);
+    Finding { check, subject, severity, gate, summary, evidence, since_unix_seconds: NOW - age_seconds }
+}
+
+/// A sick node, worst first.
+pub(crate) fn sick() -> Health {
+    let mut findings = vec![
+        finding(
+            Severity::Crit,
+            Gate::Blocks,
+            [
+                "filesystem.space",
+                "/var/lib/vz",
+                "/var/lib/vz has 2.1 % free",
+                "less than 3 % is free; see what grew: du -xh --max-depth=2 /var/lib/vz | sort -h | tail",
+            ],
+            720,
+        ),
+        finding(
+            Severity::Unknown,
+            Gate::Blocks,
+            [
+                "disk.smart",
+                "sda S3Z9NB0K123456789",
+                "sda S3Z9NB0K123456789 does not tell its health",
+                "the helper does not answer: connecting to /run/hardstand/helper.sock: no such file; see: systemctl status hardstand-helper.socket",
+            ],
+            7200,
+        ),
+        finding(
+            Severity::Warn,
+            Gate::None,
+            [
+                "packages.security",
+                "apt",
+                "3 security updates for 9 days",
+                "pending for longer than 7 days: apt upgrade",
+            ],
+            777_600,
+        ),
+        finding(
+            Severity::Info,
+            Gate::Warns,
+            ["kernel.reboot", "linux", "reboot due: 6.12.48 runs, 6.12.57 installed", ""],
+            40,
+        ),
+    ];
+    for subject in ["/", "/boot", "/boot/efi"] {
+        findings.push(finding(Severity::Ok, Gate::None, ["filesystem.space", subject, "61 % free", ""], 86_400));
+    }
+    let mut seen = observed();
+    seen.smart = Sample::never("the helper does not answer");
+    seen.clock.reading = Reading::unknown("adjtimex hangs");
+    seen.clock.kept = observed().clock.reading.known().cloned();
+    seen.clock.age_seconds = 125.0;
+    Health { node: "pve1".into(), verdict: Severity::Crit, findings, collectors: seen.collectors() }
+}
+
+/// A healthy one.
+pub(crate) fn healthy() -> Health {
+    let mut findings =
+        vec![finding(Severity::Info, Gate::None, ["packages.pending", "apt", "7 updates pending", ""], 3600)];
+    for subject in ["/", "/boot"] {
+        findings.push(finding(Severity::Ok, Gate::None, ["filesystem.space", subject, "61 % free", ""], 86_400));
+    }
+    Health { node: "pve1".into(), verdict: Severity::Info, findings, collectors: observed().collectors() }
+}
+
+pub(crate) fn disk(name: &str, serial: &str) -> Disk {
+    Disk {
+        id: DiskId { wwn: Some("eui.0025388b01d0f7c4".into()), serial: Some(serial.into()), name: name.into() },
+        model: Some("Samsung SSD 980 PRO 1TB".into()),
+        vendor: None,
+        firmware: Some("5B2QGXA7".into()),
+        size_bytes: 1_000_204_886_016,
+        transport: Transport::Nvme,
+        rotational: false,
+        removable: false,
+        read_only: false,
+        device_state: Some("live".into()),
+        io_errors: Some(0),
+        io: [100, 2048, 50, 4096, 1500],
+    }
+}
+
+fn inventory() -> Inventory {
+    Inventory {
+        machine_id: Some("0123456789abcdef0123456789abcdef".into()),
+        operating_system: "Debian GNU/Linux 13 (trixie)".into(),
+        cpu: CpuInfo {
+            model: "AMD Ryzen 7 PRO 5750GE".into(),
+            vendor: "AuthenticAMD".into(),
+            sockets: 1,
+            cores: 8,
+            threads: 16,
+            microcode: vec!["0xa50000f".into()],
+        },
+        memory_bytes: 67_299_049_472,
+        dimms: Reading::unknown("only root may read /sys/firmware/dmi/tables/DMI, and the helper does not answer"),
+        dmi: Dmi {
+            sys_vendor: Some("LENOVO".into()),
+            product_name: Some("11JKS0QP00".into()),
+            bios_vendor: Some("LENOVO".into()),
+            bios_version: Some("M47KT2EA".into()),
+            bios_date: Some("05/23/2024".into()),
+            board_name: Some("32E5 \"rev\\2\"".into()),
+            ..Dmi::default()
+        },
+        firmware: FirmwareType::Uefi,
+        secure_boot: Reading::Known(false),
+        boot_entries: Reading::Known(Vec::new()),
+        tpm: None,
+        virtualisation: None,
+        nics: vec![NicInfo {
+            name: "eno1".into(),
+            mac: "88:ae:dd:01:02:03".into(),
+            driver: Some("igc".into()),
+            bus: Some("0000:02:00.0".into()),
+            pci_id: Some("8086:15f3".into()),
+            speed_bytes_per_second: Some(312_500_000),
+        }],
+        disks: vec![disk("nvme0n1", "S5GXNX0T123456A")],
+    }
+}
+
+/// A whole pass with something in every room.
+pub(crate) fn observed() -> Observed {
+    let at = Moment { boottime_seconds: 93_784.5, unix_seconds: NOW };
+    let times =
+        CpuTimes { user: 10.5, nice: 0.0, system: 4.25, idle: 1000.0, iowait: 1.0, irq: 0.0, softirq: 0.5, steal: 0.0 };
+    let line = PressureLine { avg: [0.0, 0.1, 0.2], total_seconds: 12.5 };
+    Observed {
+        at,
+        node: "pve1".into(),
+        role: Role::Proxmox,
+        inventory: Sample::fresh(inventory(), 0.01),
+        cpu: Sample::fresh(
+            Cpu {
+                times: vec![(0, times), (1, times)],
+                load: [0.5, 0.25, 0.1],
+                package_throttles: vec![(0, 3)],
+                context_switches: 1000,
+                interrupts: 2000,
+                forks: 300,
+                procs_running: 2,
+                procs_blocked: 0,
+                vulnerabilities: vec![
+                    ("meltdown".into(), "Not affected".into()),
+                    ("spectre_v2".into(), "Mitigation: Retpolines; IBPB: conditional".into()),
+                    ("retbleed".into(), "Vulnerable".into()),
+                ],
+            },
+            0.001,
+        ),
+        memory: Sample::fresh(
+            Memory {
+                fields: vec![
+                    ("MemTotal".into(), 67_299_049_472),
+                    ("MemAvailable".into(), 40_000_000_000),
+                    ("Active(anon)".into(), 4096),
+                    ("HugePages_Total".into(), 0),
+                ],
+                oom_kills: 1,
+                dimm_errors: vec![("mc0".into(), "dimm0".into(), "DIMM_A1".into(), 2, 0)],
+            },
+            0.001,
+        ),
+        pressure: Sample::fresh(
+            Pressure {
+                cpu_some: Some(line),
+                io_some: Some(line),
+                io_full: Some(line),
+                memory_some: Some(line),
+                memory_full: None,
+            },
+            0.001,
+        ),
+        sensors: Sample::fresh(
+            vec![Sensor {
+                chip: "k10temp".into(),
+                sensor: "temp1".into(),
+                label: Some("Tctl".into()),
+                kind: SensorKind::Temperature,
+                value: 48.5,
+                max: Some(95.0),
+                critical: None,
+                alarm: false,
+            }],
+            0.001,
+        ),
+        filesystems: Sample::fresh(filesystems(), 0.002),
+        nics: Sample::fresh(vec![nic("eno1", true), nic("vmbr0", false)], 0.001),
+        disks: Sample::fresh(vec![disk("nvme0n1", "S5GXNX0T123456A")], 0.001),
+        smart: Sample::fresh([("S5GXNX0T123456A".to_owned(), smart())].into(), 0.2),
+        clock: Sample::fresh(
+            Clock {
+                synchronised: true,
+                offset_seconds: -0.000_012,
+                max_error_seconds: 0.002,
+                estimated_error_seconds: 0.0,
+                frequency_ratio: 1.000_01,
+                source: Some("chrony.service".into()),
+            },
+            0.001,
+        ),
+        units: Sample::fresh(units(), 0.01),
+        kernel: Sample::fresh(kernel(), 0.001),
+        packages: Sample::fresh(packages(), 0.3),
+    }
+}
+
+fn smart() -> Smart {
+    Smart {
+        power: PowerState::Active,
+        detail: Reading::Known(SmartDetail {
+            passed: Some(true),
+            temperature_celsius: Some(41.0),
+            power_on_hours: Some(12_345),
+            error_log_count: Some(0),
+            ata: None,
+            nvme: Some(NvmeSmart {
+                critical_warning: 0,
+                available_spare_percent: 100,
+                available_spare_threshold_percent: 10,
+                percentage_used: 4,
+                media_errors: 0,
+                unsafe_shutdowns: 17,
+            }),
+            scsi: None,
+        }),
+    }
+}
+
+fn filesystems() -> Vec<Filesystem> {
+    let space = |size_gib: u64, free_gib: u64| Space {
+        size_bytes: size_gib << 30,
+        free_bytes: free_gib << 30,
+        available_bytes: free_gib << 30,
+        inodes: 1_000_000,
+        inodes_free: 900_000,
+    };
+    let row = |mount_point: &str, device: &str, space| Filesystem {
+        mount_point: mount_point.into(),
+        device: device.into(),
+        kind: "ext4".into(),
+        read_only: false,
+        read_only_by_design: false,
+        errors: Some(0),
+        space,
+        stuck: false,
+    };
+    vec![
+        row("/", "/dev/mapper/pve-root", Reading::Known(space(94, 61))),
+        row("/var/lib/vz", "/dev/mapper/pve-vz", Reading::Known(space(57, 1))),
+        Filesystem { stuck: true, ..row("/mnt/a \"b\"\nc", "nas:/export", Reading::unknown("statvfs hangs")) },
+    ]
+}
+
+fn nic(name: &str, physical: bool) -> Nic {
+    Nic {
+        name: name.into(),
+        mac: "88:ae:dd:01:02:03".into(),
+        physical,
+        kind: (!physical).then(|| "bridge".to_owned()),
+        admin_up: true,
+        oper_state: OperState::Up,
+        carrier: Some(true),
+        carrier_changes: 2,
+        speed_bytes_per_second: Some(312_500_000),
+        mtu_bytes: 1500,
+        master: physical.then(|| "vmbr0".to_owned()),
+        bond_active_of: None,
+        receive: [1_000_000, 1000, 1, 2],
+        transmit: [2_000_000, 2000, 0, 0],
+    }
+}
+
+fn units() -> Units {
+    let unit = |name: &str, active: &str, sub: &str| Unit {
+        name: name.into(),
+        description: "A service".into(),
+        load: "loaded".into(),
+        active: active.into(),
+        sub: sub.into(),
+    };
+    Units {
+        system_state: "degraded".into(),
+        version: "257.8-1~deb13u2".into(),
+        failed: vec![unit("backup.service", "failed", "failed")],
+        declared: vec![unit("corosync.service", "active", "running")],
+    }
+}
+
+fn kernel() -> Kernel {
+    let image = |release: &str| KernelImage {
+        release: release.into(),
+        path: format!("/boot/vmlinuz-{release}"),
+        bootable: true,
+    };
+    Kernel {
+        boot_id: "8f0ad1c5-2d57-4f1c-bb4a-b0a6c7c1c7ce".into(),
+        release: "6.12.48+deb13-amd64".into(),
+        version: "#1 SMP PREEMPT_DYNAMIC Debian 6.12.48-1".into(),
+        command_line: "BOOT_IMAGE=/vmlinuz root=/dev/mapper/pve-root ro quiet".into(),
+        booted_unix_seconds: NOW - 93_784,
+        installed: Reading::Known(vec![image("6.12.57+deb13-amd64"), image("6.12.48+deb13-amd64")]),
+        reboot: Reading::Known(vec![RebootReason::NewerKernel {
+            running: "6.12.48+deb13-amd64".into(),
+            newest: "6.12.57+deb13-amd64".into(),
+        }]),
+    }
+}
+
+fn packages() -> Packages {
+    let pending = |name: &str, origin: &str, security| PendingPackage {
+        name: name.into(),
+        arch: "amd64".into(),
+        installed: "1.0-1".into(),
+        candidate: "1.0-2".into(),
+        origin: origin.into(),
+        security,
+        held: false,
+    };
+    Packages {
+        installed: 812,
+        half_configured: vec![HalfConfigured { name: "nginx".into(), state: "half-configured".into() }],
+        held: vec!["pve-kernel".into()],
+        pending: Reading::Known(vec![
+            pending("openssl", "Debian/stable-security", true),
+            pending("libssl3t64", "Debian/stable-security", true),
+            pending("vim", "Debian/stable", false),
+        ]),
+        lists_refreshed_unix_seconds: Reading::Known(NOW - 7200),
+        dpkg_interrupted: false,
+    }
+}

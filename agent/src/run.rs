@@ -1,0 +1,232 @@
+//! The loop: probe, judge, report, wait for the next event. The only file that knows the order.
+//!
+//! It must never look inside a reading, and never decide what a finding means.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hardstand_core::{Health, History, Observed, Settings, judge};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::config;
+use crate::helper::{self, Client};
+use crate::host::Host;
+use crate::probe::Probe;
+use crate::report::doors::Doors;
+use crate::report::finding_log::FindingLog;
+use crate::report::notify::{Notifier, watchdog_interval};
+use crate::report::published::Published;
+use crate::report::sentence::status_sentence;
+use crate::report::serve::{Forget, Shared};
+use crate::state::State;
+
+/// What `hardstand agent` was told on its command line.
+#[derive(Debug)]
+pub(crate) struct AgentOptions {
+    /// The one file to read instead of `/etc/hardstand/agent.toml` and its drop-ins.
+    pub(crate) config: Option<PathBuf>,
+    /// Where the memory of earlier passes lies; nowhere when absent.
+    pub(crate) state: Option<PathBuf>,
+    /// The socket operators ask.
+    pub(crate) socket: PathBuf,
+    /// The helper's socket.
+    pub(crate) helper: PathBuf,
+}
+
+/// Requests that may wait while a pass is under way; more are refused by the server.
+const REQUESTS: usize = 16;
+/// How often to look when no service manager watches: never within a tick.
+const NO_WATCHDOG: Duration = Duration::from_secs(24 * 3600);
+/// After the end, how long threads that hang on a dead disk or mount are waited for.
+const HUNG_THREADS: Duration = Duration::from_millis(100);
+
+/// Why a turn of the loop begins.
+#[derive(Debug)]
+enum Wake {
+    /// The interval has passed.
+    Tick,
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// An operator has taken a disk out on purpose.
+    Forget(Forget),
+    /// SIGTERM or SIGINT.
+    Stop,
+}
+
+/// Runs the agent until it is told to stop.
+///
+/// # Errors
+/// The configuration is refused, or the process lacks what it cannot do without.
+pub(crate) fn agent(options: &AgentOptions) -> anyhow::Result<()> {
+    let settings = config::load(options.config.as_deref())?.settings;
+    let runtime = runtime()?;
+    let result = runtime.block_on(turn_until_stopped(options, settings));
+    runtime.shutdown_timeout(HUNG_THREADS);
+    result
+}
+
+/// One pass without an agent: what a foreground user sees (`--local`).
+///
+/// # Errors
+/// The process lacks what it cannot do without.
+pub(crate) fn local_pass(settings: Settings) -> anyhow::Result<(Observed, Health)> {
+    let settings = Arc::new(settings);
+    let runtime = runtime()?;
+    let seen = runtime.block_on(async {
+        Probe::new(Arc::clone(&settings), Host::this(), Client::nearest(Path::new(helper::SOCKET))).pass().await
+    });
+    runtime.shutdown_timeout(HUNG_THREADS);
+    let health = judge(&seen, &settings, &mut History::default());
+    Ok((seen, health))
+}
+
+/// One thread runs everything that waits; collectors that may hang have threads of their own.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the event loop")
+}
+
+async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyhow::Result<()> {
+    let mut wakes = Wakes::listen()?;
+    let mut settings = Arc::new(settings);
+    let mut probe = Probe::new(Arc::clone(&settings), Host::this(), Client::nearest(&options.helper));
+    let (mut state, mut history) = match &options.state {
+        Some(dir) => {
+            let (state, history) = State::read(dir);
+            (Some(state), history)
+        }
+        None => (None, History::default()),
+    };
+    let notify = Notifier::from_environment();
+    let mut log = FindingLog::default();
+    let mut doors: Option<(Doors, watch::Sender<Arc<Published>>)> = None;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
+    loop {
+        let next = Instant::now() + Duration::from_secs(settings.probe.interval_secs);
+        let seen = tokio::select! {
+            seen = probe.pass() => seen,
+            () = wakes.stop() => break,
+        };
+        let health = judge(&seen, &settings, &mut history);
+        log.changes(&health);
+        let sentence = status_sentence(&health);
+        keep(state.as_mut(), &history, seen.at.boottime_seconds, false);
+        let pass = Arc::new(Published::new(seen, health));
+        match &doors {
+            Some((_, publish)) => {
+                publish.send_replace(pass);
+                notify.status(&sentence);
+            }
+            // Nothing is shown and nobody is told before the first full pass is judged.
+            None => {
+                let (publish, published) = watch::channel(pass);
+                let shared = Shared { published, forget: wakes.forget_sender() };
+                doors = Some((Doors::open(&settings.metrics.listen, &options.socket, shared).await, publish));
+                notify.ready(&sentence);
+            }
+        }
+        let wake = wakes.next(next, &notify).await;
+        tracing::debug!(?wake, "woke");
+        match wake {
+            Wake::Tick => {}
+            Wake::Reload => {
+                notify.reloading();
+                match config::load(options.config.as_deref()) {
+                    Ok(loaded) => {
+                        settings = Arc::new(loaded.settings);
+                        probe.set_settings(Arc::clone(&settings));
+                        if let Some((doors, _)) = &mut doors {
+                            doors.listen_on(&settings.metrics.listen).await;
+                        }
+                        tracing::info!("configuration read again");
+                    }
+                    Err(error) => tracing::error!(%error, "configuration refused, the old one stays in force"),
+                }
+                notify.ready(&sentence);
+            }
+            Wake::Forget(Forget { key, answer }) => {
+                let known = history.forget_disk(&key);
+                tracing::info!(disk = key, known, "forgetting a disk as asked");
+                keep(state.as_mut(), &history, 0.0, true);
+                // Who asked may have gone away; that undoes nothing.
+                let _ = answer.send(known);
+            }
+            Wake::Stop => break,
+        }
+    }
+    notify.stopping();
+    keep(state.as_mut(), &history, 0.0, true);
+    tracing::info!("agent stopped");
+    Ok(())
+}
+
+fn keep(state: Option<&mut State>, history: &History, boottime_seconds: f64, must: bool) {
+    let Some(state) = state else { return };
+    if let Err(error) = state.keep(history, boottime_seconds, must) {
+        tracing::error!(%error, "memory of earlier passes not written");
+    }
+}
+
+/// Everything that can begin a turn.
+struct Wakes {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    forget: mpsc::Receiver<Forget>,
+    /// Kept, so that the channel stays open while no door is.
+    forget_sender: mpsc::Sender<Forget>,
+}
+
+impl Wakes {
+    fn listen() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("listening for signals");
+        let (forget_sender, forget) = mpsc::channel(REQUESTS);
+        Ok(Self {
+            hangup: on(SignalKind::hangup())?,
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            forget,
+            forget_sender,
+        })
+    }
+
+    fn forget_sender(&self) -> mpsc::Sender<Forget> {
+        self.forget_sender.clone()
+    }
+
+    /// SIGTERM or SIGINT.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// The next event, at the latest a tick at `next`. Meanwhile the service manager's watchdog is fed: a judged pass
+    /// lies behind, and one that never ends lies ahead of no further feeding.
+    async fn next(&mut self, next: Instant, notify: &Notifier) -> Wake {
+        let feed_every = watchdog_interval().map_or(NO_WATCHDOG, |whole| whole / 2);
+        loop {
+            notify.watchdog();
+            let feed = Instant::now() + feed_every;
+            if let Some(wake) = self.next_until(next, feed).await {
+                return wake;
+            }
+        }
+    }
+
+    async fn next_until(&mut self, next: Instant, feed: Instant) -> Option<Wake> {
+        Some(tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Wake::Stop,
+            _ = self.interrupt.recv() => Wake::Stop,
+            _ = self.hangup.recv() => Wake::Reload,
+            Some(forget) = self.forget.recv() => Wake::Forget(forget),
+            () = sleep_until(next) => Wake::Tick,
+            () = sleep_until(feed) => return None,
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! `lab demo`: the main job in one sitting. The live image is built, boots over the network, and an operator looks
+//! at the node; then a disk is pulled, seen to be missing, and put back.
+//!
+//! It must show nothing that was not printed by the node itself.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::args::Rom;
+use crate::follow::Boot;
+use crate::health::Health;
+use crate::house::House;
+use crate::images;
+use crate::machine::Running;
+use crate::scene::{Scene, TAP, nic};
+use crate::stories::claims::{self, COMMAND_LIMIT};
+use crate::wait::until;
+
+/// The recipe the demo boots.
+const RECIPE: &str = "live";
+/// Size of the disk that is pulled.
+const DISK_BYTES: u64 = 64 << 20;
+/// Three passes of the agent under emulation.
+const SEEN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Builds, boots, shows, breaks, repairs.
+pub(crate) async fn run(house: &House) -> Result<()> {
+    images::make(house, RECIPE).await?;
+    let scene = Scene::enter(house, "demo", house.out.join("images")).await?;
+    let outcome = show(&scene).await;
+    if outcome.is_err() {
+        print!("{}", scene.last_words());
+    }
+    outcome
+}
+
+async fn show(scene: &Scene) -> Result<()> {
+    let _network = scene.network_boot(RECIPE, &[TAP]).await?;
+    let mut machine = scene.machine("live", scene.uefi()?);
+    machine.nics = vec![nic(Rom::Empty, Some(1))];
+    machine.disks = vec![scene.blank_disk("demo-disk", DISK_BYTES)?];
+    let download = std::fs::metadata(scene.artefact(RECIPE, "uki.efi")?).context("reading the image's size")?.len();
+    let mut running = scene.power_on(machine).await?;
+    Boot::follow(&mut running, TAP, download).await?;
+
+    prompt(&running, "systemctl status --no-pager --lines=3 hardstand-agent").await?;
+    prompt(&running, "hardstand health").await?;
+    prompt(&running, "hardstand inventory").await?;
+
+    println!("\nNow somebody pulls the disk.");
+    running.pull("demo-disk").await?;
+    seen(&running, "the agent to miss the disk", |severity| severity == Some("crit")).await?;
+    prompt(&running, "hardstand health").await?;
+    prompt(&running, "systemctl show -P StatusText hardstand-agent").await?;
+
+    println!("\nAnd puts it back.");
+    running.put_back("demo-disk").await?;
+    seen(&running, "the agent to see the disk again", |severity| severity != Some("crit")).await?;
+    prompt(&running, "hardstand health").await?;
+    prompt(&running, "systemctl show -P StatusText hardstand-agent").await?;
+
+    running.power_cut().await?;
+    println!("\nThat was all. The same machine to play with: qemu/lab run out/images/{RECIPE} --pxe");
+    Ok(())
+}
+
+async fn seen(running: &Running, what: &str, holds: impl Fn(Option<&str>) -> bool) -> Result<()> {
+    until(what, SEEN_LIMIT, async || {
+        let health: Health = claims::health(running).await?;
+        let finding = health.worst("disk.present", "demo-disk");
+        Ok(holds(finding.map(|finding| finding.severity.as_str())).then_some(()))
+    })
+    .await
+}
+
+/// Types a command as an operator would and shows the answer. An unhealthy node is an answer, not an error.
+async fn prompt(running: &Running, command: &str) -> Result<()> {
+    let said = running.guest().run(&format!("COLUMNS=80 {command}"), COMMAND_LIMIT).await?;
+    println!("\n# {command}\n{}{}", said.stdout, said.stderr);
+    Ok(())
+}

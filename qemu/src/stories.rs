@@ -1,0 +1,71 @@
+//! Whole scenarios against the images as built, one file each. A story is over when its last claim has been seen, and
+//! fails at the first that has not.
+//!
+//! It must never look at anything an operator could not see, but for the faults it makes.
+
+mod agent_health;
+mod agent_hung;
+mod boot_disk;
+mod boot_pxe;
+mod boot_usb;
+pub(crate) mod claims;
+mod faults;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::house::House;
+use crate::scene::Scene;
+
+/// The stories by their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Story {
+    /// An installed system boots from its disk (UEFI)
+    BootDisk,
+    /// The live image boots from a USB stick (UEFI)
+    BootUsb,
+    /// The live image boots over the network (BIOS, iPXE, kernel and initrd by HTTP)
+    BootPxeBios,
+    /// The live image boots over the network (UEFI's own PXE, one file by TFTP)
+    BootPxeUefi,
+    /// What is made wrong shows in `hardstand health`, and goes away again
+    AgentHealth,
+    /// A collector that hangs does not delay the page
+    AgentHung,
+}
+
+impl Story {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().expect("no story is hidden").get_name().to_owned()
+    }
+
+    /// The recipe whose image it boots.
+    pub(crate) fn recipe(self) -> &'static str {
+        match self {
+            Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
+            Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
+        }
+    }
+}
+
+/// Runs one story and says its steps. The last lines of its consoles are part of a failure.
+pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<()> {
+    let scene = Scene::enter(house, &story.name(), images).await?;
+    let outcome = match story {
+        Story::BootDisk => boot_disk::run(&scene).await,
+        Story::BootUsb => boot_usb::run(&scene).await,
+        Story::BootPxeBios => boot_pxe::bios(&scene).await,
+        Story::BootPxeUefi => boot_pxe::uefi(&scene).await,
+        Story::AgentHealth => agent_health::run(&scene).await,
+        Story::AgentHung => agent_hung::run(&scene).await,
+    };
+    if outcome.is_err() {
+        print!("{}", scene.last_words());
+    } else {
+        scene.say(&format!("{} holds", story.name()));
+    }
+    outcome
+}

@@ -1,0 +1,125 @@
+//! `agent-hung`: a mount whose server stopped answering and a bus that stopped answering. The page comes as fast as
+//! before, what hangs is named, and everything else goes on.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::args::{Bus, Rom};
+use crate::health::Health;
+use crate::machine::Running;
+use crate::scene::{Scene, TAP, nic};
+use crate::stories::claims::{self, COMMAND_LIMIT};
+use crate::wait::until;
+
+/// Several passes: a hung collector is given its whole deadline first.
+const SEEN_LIMIT: Duration = Duration::from_secs(90);
+/// How much later than before the page may come.
+const PAGE_SLACK_MS: f64 = 1.0;
+/// A collector whose value is older than this many seconds has missed two passes.
+const STALE_SECONDS: f64 = 20.0;
+
+/// A FUSE mount whose server never answers, which is what a dead NFS server or a crashed gateway looks like.
+const STICK_MOUNT: &str = r#"set -e
+modprobe fuse 2>/dev/null || true
+mkdir -p /srv/stuck
+exec 3<>/dev/fuse
+mount -i -t fuse.lab -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other lab /srv/stuck
+sleep infinity >/dev/null 2>&1 &
+echo $! >/run/lab-stuck.pid"#;
+/// The server ends: the kernel then fails everything that waits for it.
+const FREE_MOUNT: &str = "kill $(cat /run/lab-stuck.pid); umount -l /srv/stuck";
+/// The bus stops answering. Everything that asks systemd over it hangs.
+const STICK_BUS: &str = "kill -STOP $(systemctl show -P MainPID dbus.service)";
+/// Straight from the cgroup: `systemctl` would ask the bus.
+const FREE_BUS: &str = "kill -CONT $(cat /sys/fs/cgroup/system.slice/dbus.service/cgroup.procs)";
+/// Forty pages one after the other; prints the median time to the first byte in microseconds. Only the shell's own
+/// means, because starting a program takes longer than the page.
+const TIME_PAGES: &str = r#"for n in {1..40}; do
+    begin=${EPOCHREALTIME/./}
+    exec 4<>/dev/tcp/127.0.0.1/9787
+    printf 'GET /metrics HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n' >&4
+    IFS= read -r line <&4
+    end=${EPOCHREALTIME/./}
+    case $line in *" 200 "*) ;; *) echo "page: $line" >&2; exit 1 ;; esac
+    exec 4<&- 4>&-
+    echo $((end - begin))
+done | sort -n | sed -n 20p"#;
+
+pub(crate) async fn run(scene: &Scene) -> Result<()> {
+    let _network = scene.network(&[TAP]).await?;
+    let mut machine = scene.machine("node", scene.uefi()?);
+    machine.disks = vec![scene.system_disk("lab-node", Bus::Virtio).await?];
+    machine.nics = vec![nic(Rom::Empty, None)];
+    let mut running = scene.power_on(machine).await?;
+    claims::comes_up(scene, &mut running).await?;
+    let normal = page_ms(&running).await?;
+    scene.say(&format!("the page comes in {normal:.2} ms"));
+
+    running.guest().ok(STICK_MOUNT, COMMAND_LIMIT).await.context("mounting from a server that never answers")?;
+    let health = seen(&running, "the stuck mount to be named", |health| {
+        health.worst("filesystem.stuck", "/srv/stuck").is_some_and(|finding| finding.severity == "crit")
+    });
+    let health = health.await?;
+    says(scene, &health, "filesystem.stuck", "/srv/stuck")?;
+    others_go_on(scene, &health, "filesystems")?;
+    page_is_not_later(scene, &running, normal, "a stuck mount").await?;
+
+    running.guest().ok(STICK_BUS, COMMAND_LIMIT).await.context("stopping the bus")?;
+    let health = seen(&running, "the collector behind the bus to be stale", |health| {
+        health.collector("units").is_some_and(|units| units.state != "fresh" && units.age_seconds > STALE_SECONDS)
+    });
+    let health = health.await?;
+    let units = health.collector("units").context("the collector was just there")?;
+    scene.say(&format!("collector units is {}, its value {:.0} s old", units.state, units.age_seconds));
+    page_is_not_later(scene, &running, normal, "a stuck mount and a stuck bus").await?;
+
+    running.guest().ok(FREE_BUS, COMMAND_LIMIT).await.context("letting the bus go on")?;
+    running.guest().ok(FREE_MOUNT, COMMAND_LIMIT).await.context("ending the server of the mount")?;
+    let health = seen(&running, "everything to be read again", |health| {
+        let stuck = health.worst("filesystem.stuck", "/srv/stuck").is_some();
+        !stuck && health.collectors.iter().all(|collector| collector.state == "fresh")
+    });
+    health.await?;
+    scene.say("everything is read again");
+    running.power_off().await
+}
+
+async fn seen(running: &Running, what: &str, holds: impl Fn(&Health) -> bool) -> Result<Health> {
+    let mut last = String::new();
+    let health = until(what, SEEN_LIMIT, async || {
+        let health = claims::health(running).await?;
+        last = format!("{:?}; {}", health.collectors, health.complaints().join("; "));
+        Ok(holds(&health).then_some(health))
+    });
+    health.await.with_context(|| format!("the agent says: {last}"))
+}
+
+fn says(scene: &Scene, health: &Health, check: &str, subject: &str) -> Result<()> {
+    let finding = health.worst(check, subject).context("the finding was just there")?;
+    scene.say(&format!("{} {check}: {}", finding.severity, finding.evidence));
+    Ok(())
+}
+
+fn others_go_on(scene: &Scene, health: &Health, hung: &str) -> Result<()> {
+    // The inventory is taken once an hour by design.
+    let aged = |name: &str| name == hung || name == "inventory" || name == "smart";
+    let late =
+        health.collectors.iter().find(|collector| !aged(&collector.name) && collector.age_seconds > STALE_SECONDS);
+    ensure!(late.is_none(), "another collector is late as well: {late:?}");
+    scene.say("every other collector goes on");
+    Ok(())
+}
+
+async fn page_is_not_later(scene: &Scene, running: &Running, normal: f64, during: &str) -> Result<()> {
+    let now = page_ms(running).await?;
+    ensure!(now <= normal + PAGE_SLACK_MS, "with {during} the page takes {now:.2} ms, before {normal:.2} ms");
+    scene.say(&format!("with {during} the page comes in {now:.2} ms"));
+    Ok(())
+}
+
+async fn page_ms(running: &Running) -> Result<f64> {
+    let said = running.guest().ok(TIME_PAGES, COMMAND_LIMIT).await.context("timing the metrics page")?;
+    let micros: f64 = said.trim().parse().with_context(|| format!("timing the metrics page: {said}"))?;
+    Ok(micros / 1000.0)
+}

@@ -1,0 +1,77 @@
+//! What `lab test` checks, and what each check needs.
+//!
+//! It must never hide a check behind a condition of the host: what cannot run here has failed.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum as _;
+use hardstand_exec::{Run, find};
+
+use crate::checks::Check;
+use crate::house::House;
+use crate::images;
+use crate::stories::Story;
+
+/// A cold build of the whole workspace takes about 4 minutes on two cores; a loaded machine doubles that twice.
+const CARGO_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// lintian reads one small package.
+const LINTIAN_LIMIT: Duration = Duration::from_secs(2 * 60);
+/// The longest story (nine faults) takes about 3 minutes under emulation beside another one.
+const STORY_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The recipe that is built twice. The smaller one: the property does not depend on the size.
+const BUILT_TWICE: &str = "lab-node";
+
+/// Every check, the longest ways to the end first.
+pub(crate) fn checks(house: &House) -> Result<Vec<Check>> {
+    let cargo = |words: &str| Ok::<_, anyhow::Error>(vec![house.cargo(CARGO_LIMIT)?.args(words.split(' '))]);
+    let mut checks = vec![
+        Check::new("fmt", cargo("fmt --all --check")?),
+        Check::new("release", vec![images::release(house)?]),
+        Check::new("clippy", cargo("clippy --locked --workspace --all-targets --quiet -- -D warnings")?),
+        Check::new("package", vec![ourselves(house, CARGO_LIMIT)?.arg("package")]).needs("release"),
+    ];
+    checks.extend(image_checks(house));
+    // Cargo locks its target directory, so these two would only wait for each other.
+    checks.push(Check::new("cargo-test", cargo("test --locked --workspace --quiet")?).after("clippy"));
+    checks.push(Check::new("lintian", vec![lintian(house)?]).needs("package"));
+    for story in Story::value_variants() {
+        let run = ourselves(house, STORY_LIMIT)?.args(["story", &story.name()]);
+        checks.push(Check::new(format!("story-{}", story.name()), vec![run]).needs(image_check(story.recipe())));
+    }
+    Ok(checks)
+}
+
+fn image_checks(house: &House) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for recipe in images::RECIPES {
+        let lock = format!("lock-{recipe}");
+        checks.push(Check::new(&lock, vec![images::lock(house, recipe)]).needs("release"));
+        let build = images::build(house, recipe);
+        let build = if recipe == BUILT_TWICE { build.arg("--twice") } else { build };
+        checks.push(Check::new(image_check(recipe), vec![build]).needs(lock).needs("package"));
+        let verify = Check::new(format!("verify-{recipe}"), vec![images::verify(house, recipe)]);
+        checks.push(verify.needs(image_check(recipe)));
+    }
+    checks
+}
+
+fn image_check(recipe: &str) -> String {
+    format!("image-{recipe}")
+}
+
+/// This program again: a story needs a network namespace of its own.
+fn ourselves(house: &House, limit: Duration) -> Result<Run> {
+    let program = std::env::current_exe().context("finding this program")?;
+    let run = house.build_run(program, limit);
+    Ok(match std::env::var_os("CARGO") {
+        Some(cargo) => run.env("CARGO", cargo),
+        None => run,
+    })
+}
+
+fn lintian(house: &House) -> Result<Run> {
+    let lintian = find("lintian").context("finding lintian; install it, or start through qemu/lab")?;
+    let run = house.build_run(lintian, LINTIAN_LIMIT).args(["--fail-on", "error", "--allow-root"]);
+    Ok(run.arg(images::package_file(house)))
+}
