@@ -1,5 +1,6 @@
 //! The screens and documents against what a person has read and what the schema says.
 
+use hardstand_core::{History, Settings, judge};
 use serde_json::{Value, json};
 
 use super::document::{HealthDocument, InventoryDocument};
@@ -20,6 +21,14 @@ fn the_health_table_fits_80_columns_and_reads_well() {
     assert_golden("health-sick.txt", &shown);
     assert_golden("health-sick-all.txt", &health_screen(&document, PLAIN, true, NOW));
     assert_golden("health-healthy.txt", &health_screen(&HealthDocument::from(&healthy()), PLAIN, false, NOW));
+}
+
+#[test]
+fn what_the_rules_say_fits_too() {
+    let judged = judge(&observed(), &Settings::default(), &mut History::default());
+    let shown = health_screen(&HealthDocument::from(&judged), PLAIN, false, NOW);
+    assert_fits(&shown, 80);
+    assert!(shown.starts_with("pve1  crit: "), "{shown}");
 }
 
 #[test]
@@ -68,7 +77,9 @@ fn colour_changes_nothing_but_colour() {
 #[test]
 fn the_health_document_keeps_its_committed_schema() {
     let schema: Value = serde_json::from_str(include_str!("../../schema/health-1.json")).unwrap();
-    for health in [sick(), healthy()] {
+    let judged = judge(&observed(), &Settings::default(), &mut History::default());
+    assert!(judged.findings.len() > 20, "{judged:?}");
+    for health in [sick(), healthy(), judged] {
         let document = serde_json::to_value(HealthDocument::from(&health)).unwrap();
         assert_eq!(faults(&schema, &document, "$"), Vec::<String>::new());
     }
