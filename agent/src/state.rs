@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn memory_comes_back_whole() {
-        let dir = Scratch::new();
+        let dir = Scratch::new("whole");
         let (mut state, history) = State::read(&dir.0);
         state.keep(&history, 0.0, true).unwrap();
         let (_, read) = State::read(&dir.0);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_torn_file_is_set_aside_and_its_loss_is_remembered() {
-        let dir = Scratch::new();
+        let dir = Scratch::new("torn");
         std::fs::write(dir.0.join(FILE), "{\"boot_id\": \"a").unwrap();
         let (_, history) = State::read(&dir.0);
         assert_ne!(history, History::default());
