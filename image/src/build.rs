@@ -9,12 +9,13 @@ use hardstand_recipe::plan::{Initrd, Install, Plan};
 use hardstand_recipe::size;
 use hardstand_recipe::tree::{Kind, Node, Origin, Tree};
 
-use crate::files::{self, Scratch};
+use crate::files;
 use crate::media;
 use crate::mmdebstrap::{self, Source};
 use crate::output::Partial;
 use crate::problem::Problem;
 use crate::progress::say;
+use crate::scratch::Scratch;
 use crate::seal::{self, Facts};
 use crate::store::Store;
 use crate::uki::{self, Parts};

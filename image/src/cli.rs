@@ -9,9 +9,10 @@ use hardstand_recipe::manifest;
 use hardstand_recipe::plan::{self, Local, Plan, PlanError};
 use hardstand_recipe::recipe::Recipe;
 
-use crate::files::{self, Scratch};
+use crate::files;
 use crate::problem::Problem;
 use crate::progress::say;
+use crate::scratch::Scratch;
 use crate::store::Store;
 use crate::{apt, build, deb, fetch, load, mirrors, seal, twice, verify};
 
@@ -111,12 +112,12 @@ impl Cli {
             Command::Verify { dir, key } => return verify(&dir, key.as_deref()),
             Command::Diff { old, new } => {
                 let lines = manifest::diff(&load::manifest(&old)?, &load::manifest(&new)?);
-                lines.iter().for_each(|line| println!("{line}"));
+                lines.iter().for_each(|line| print(line));
                 return Ok(ExitCode::from(u8::from(!lines.is_empty())));
             }
             Command::Sbom { dir } => {
                 let document = seal::sbom_of(&load::manifest(&dir)?);
-                println!("{}", serde_json::to_string_pretty(&document).expect("our own types have string keys only"));
+                print(&serde_json::to_string_pretty(&document).expect("our own types have string keys only"));
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -126,13 +127,13 @@ impl Cli {
 fn verify(dir: &Path, key: Option<&Path>) -> Result<ExitCode, Problem> {
     let verdict = verify::verify(dir, key)?;
     for fault in &verdict.faults {
-        println!("{fault}");
+        print(fault);
     }
     if verdict.faults.is_empty() {
-        println!("{}: good, {} files, signed ({})", dir.display(), verdict.files, verdict.signed);
+        print(&format!("{}: good, {} files, signed ({})", dir.display(), verdict.files, verdict.signed));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}: do not boot this image; build it again or copy it again from where it was built", dir.display());
+    print(&format!("{}: do not boot this image; build it again or copy it again from where it was built", dir.display()));
     Ok(ExitCode::FAILURE)
 }
 
@@ -148,7 +149,7 @@ async fn build_image(args: &BuildArgs) -> Result<(), Problem> {
     }
     let plan = make_plan(&store, &recipe, &lock, &local).await?;
     if args.plan {
-        print!("{plan}");
+        print(plan.to_string().trim_end());
         return Ok(());
     }
     let lock_sha256 = files::sha256(lock.text().as_bytes());
@@ -182,10 +183,10 @@ fn check(path: &Path) -> Result<(), Problem> {
     for name in &recipe.overlays {
         load::overlay(path, name, 0)?;
     }
-    println!("{}: {}", recipe.name, recipe.description);
-    println!("  packages  {} by name, {} local", recipe.packages.len(), recipe.local_packages.len());
-    println!("  overlays  {}", recipe.overlays.join(", "));
-    println!("  cmdline   {}", recipe.cmdline);
+    print(&format!("{}: {}", recipe.name, recipe.description));
+    print(&format!("  packages  {} by name, {} local", recipe.packages.len(), recipe.local_packages.len()));
+    print(&format!("  overlays  {}", recipe.overlays.join(", ")));
+    print(&format!("  cmdline   {}", recipe.cmdline));
     Ok(())
 }
 
@@ -232,4 +233,10 @@ async fn resolve(recipe: &Recipe, mirrors: &hardstand_recipe::sources::Mirrors) 
 
 fn lock_path(recipe: &Path, given: Option<&Path>) -> PathBuf {
     given.map_or_else(|| recipe.with_extension("lock"), Path::to_owned)
+}
+
+/// One line of the answer. A reader who has seen enough (`| head`) is no error.
+fn print(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

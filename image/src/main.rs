@@ -21,6 +21,7 @@ mod pcr;
 mod problem;
 mod progress;
 mod rootfs;
+mod scratch;
 mod seal;
 mod sign;
 mod store;

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::files;
 use crate::problem::{Doing, Problem};
+use crate::scratch::Scratch;
 
 /// In every image directory, so that a build only ever replaces a directory it could have made itself.
 const MARK: &str = "uki.efi";
@@ -13,9 +13,8 @@ const MARK: &str = "uki.efi";
 /// An output directory under a temporary name; removed unless published.
 #[derive(Debug)]
 pub(crate) struct Partial {
-    temporary: PathBuf,
+    work: Scratch,
     target: PathBuf,
-    published: bool,
 }
 
 impl Partial {
@@ -30,41 +29,28 @@ impl Partial {
                 target.display()
             )));
         }
-        let temporary = files::temporary_beside(target);
-        files::make_dir(&temporary)?;
-        Ok(Self { temporary, target: target.to_owned(), published: false })
+        Ok(Self { work: Scratch::beside(target)?, target: target.to_owned() })
     }
 
     /// The directory while it is being made.
     pub(crate) fn dir(&self) -> &Path {
-        &self.temporary
+        self.work.path()
     }
 
     /// A path in it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.temporary.join(name)
+        self.dir().join(name)
     }
 
     /// Gives it its name, in place of an older image.
-    pub(crate) fn publish(mut self) -> Result<(), Problem> {
-        let doing = || format!("moving the finished image to {}", self.target.display());
-        let old = files::temporary_beside(&self.target);
+    pub(crate) fn publish(self) -> Result<(), Problem> {
         if self.target.exists() {
-            fs::rename(&self.target, &old).doing(doing)?;
+            // The older image goes into a work directory of its own, so that a kill between the two leaves one of them.
+            let old = Scratch::beside(&self.target)?;
+            let doing = || format!("moving the older image {} out of the way", self.target.display());
+            fs::rename(&self.target, old.path().join("old")).doing(doing)?;
+            return self.work.rename(&self.target);
         }
-        fs::rename(&self.temporary, &self.target).doing(doing)?;
-        self.published = true;
-        if old.exists() {
-            fs::remove_dir_all(&old).doing(|| format!("removing the replaced image {}", old.display()))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.published {
-            let _ = fs::remove_dir_all(&self.temporary);
-        }
+        self.work.rename(&self.target)
     }
 }

@@ -28,9 +28,6 @@ pub(crate) const CHUNKS: &str = "chunks.json";
 pub(crate) const SUMS: &str = "SHA256SUMS";
 pub(crate) const SIGNATURE: &str = "SHA256SUMS.minisig";
 pub(crate) const PUBLIC_KEY: &str = "minisign.pub";
-/// Read at once.
-const PIECE: usize = 1 << 20;
-
 /// What the seal says about an image beside its bytes.
 pub(crate) struct Facts<'a> {
     pub(crate) plan: &'a Plan,
@@ -102,32 +99,39 @@ pub(crate) fn hash(dir: &Path, name: &str, mut tell: impl FnMut(u64)) -> Result<
     let size = size_of(&path)?;
     let chunk_bytes = chunks::chunk_bytes(size);
     let mut file = File::open(&path).doing(doing)?;
-    let (mut whole, mut piece, mut in_piece) = (Sha256::new(), Sha256::new(), 0_u64);
+    let mut whole = Sha256::new();
     let mut sums = String::new();
-    let mut buffer = vec![0; PIECE];
+    let mut piece = vec![0; usize::try_from(chunk_bytes).unwrap_or(usize::MAX)];
+    let zeros = chunk_sum(&piece);
     loop {
-        let read = file.read(&mut buffer).doing(doing)?;
+        let read = fill(&mut file, &mut piece).doing(doing)?;
         if read == 0 {
             break;
         }
-        whole.update(&buffer[..read]);
-        let mut rest = &buffer[..read];
-        while !rest.is_empty() {
-            let room = usize::try_from(chunk_bytes - in_piece).unwrap_or(usize::MAX).min(rest.len());
-            piece.update(&rest[..room]);
-            in_piece += room as u64;
-            rest = &rest[room..];
-            if in_piece == chunk_bytes {
-                sums.push_str(&files::hex(&piece.finalize_reset())[..chunks::DIGITS]);
-                in_piece = 0;
-            }
-        }
+        whole.update(&piece[..read]);
+        // Disk images are mostly zeros; looking is much cheaper than hashing a second time.
+        let empty = read == piece.len() && piece.iter().all(|&byte| byte == 0);
+        sums.push_str(&if empty { zeros.clone() } else { chunk_sum(&piece[..read]) });
         tell(read as u64);
     }
-    if in_piece > 0 {
-        sums.push_str(&files::hex(&piece.finalize())[..chunks::DIGITS]);
-    }
     Ok((files::hex(&whole.finalize()), Chunks { file: name.to_owned(), size, chunk_bytes, sums }))
+}
+
+/// What is recorded of one piece.
+pub(crate) fn chunk_sum(piece: &[u8]) -> String {
+    files::sha256(piece)[..chunks::DIGITS].to_owned()
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
 }
 
 /// Every file of an image directory that carries content, by its path inside it, sorted.
@@ -141,8 +145,9 @@ pub(crate) fn outputs(dir: &Path) -> Result<Vec<String>, Problem> {
         for entry in std::fs::read_dir(&sub).doing(doing)? {
             let entry = entry.doing(doing)?;
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             let of_the_seal = [MANIFEST, SBOM, CHUNKS, SUMS, SIGNATURE, PUBLIC_KEY].contains(&name.as_str());
-            if entry.file_type().doing(doing)?.is_file() && !of_the_seal {
+            if entry.file_type().doing(doing)?.is_file() && !of_the_seal && !hidden {
                 names.push(name);
             }
         }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::build::{self, Job};
-use crate::files::{self, Scratch};
+use crate::files;
 use crate::problem::Problem;
 use crate::progress::say;
+use crate::scratch::Scratch;
 use crate::seal::{self, CHUNKS, MANIFEST, SBOM, SUMS};
 use crate::store::Store;
 

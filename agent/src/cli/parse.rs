@@ -12,8 +12,7 @@ use serde::Serialize;
 
 use crate::host::filesystems::mountinfo;
 use crate::host::hardware::{cpu, efi, smbios};
-use crate::host::os_release::parse_os_release;
-use crate::host::{HostError, load, nics, packages, smart};
+use crate::host::{HostError, load, nics, os_release, packages, smart};
 use crate::report::terminal;
 
 /// Nothing a parser is meant for is larger: the lists of a whole Debian archive are about 60 MB.
@@ -32,7 +31,7 @@ const KINDS: [(&str, Parser); 15] = [
     ("net-dev", |bytes| json(nics::parse_net_dev(text(bytes)?))),
     ("cpuinfo", |bytes| json(cpu::parse_cpuinfo(text(bytes)?))),
     ("mountinfo", |bytes| json(mountinfo::parse_mountinfo(text(bytes)?))),
-    ("os-release", |bytes| json(parse_os_release(text(bytes)?))),
+    ("os-release", |bytes| json(os_release::parse_os_release(text(bytes)?))),
     ("dpkg-status", |bytes| json(packages::parse_dpkg_status(text(bytes)?))),
     ("apt-packages", |bytes| json(packages::parse_apt_packages(text(bytes)?))),
     ("apt-release", |bytes| json(packages::parse_apt_release(text(bytes)?))),
