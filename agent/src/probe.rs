@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_machine_with_nothing_to_read_gives_a_pass_of_unknowns_with_reasons() {
-        let host = Scratch::new("probe");
+        let host = Scratch::new();
         let helper = Client::new(host.path("helper.sock"));
         let mut probe = Probe::new(Arc::default(), host.clone(), helper);
         for seen in pass_twice(&mut probe) {

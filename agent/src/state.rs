@@ -81,21 +81,21 @@ mod tests {
 
     #[test]
     fn memory_comes_back_whole() {
-        let dir = Scratch::new("whole");
-        let (mut state, history) = State::read(&dir.0);
+        let dir = tempfile::tempdir().unwrap();
+        let (mut state, history) = State::read(dir.path());
         state.keep(&history, 0.0, true).unwrap();
-        let (_, read) = State::read(&dir.0);
+        let (_, read) = State::read(dir.path());
         assert_eq!(read, history);
     }
 
     #[test]
     fn a_torn_file_is_set_aside_and_its_loss_is_remembered() {
-        let dir = Scratch::new("torn");
-        std::fs::write(dir.0.join(FILE), "{\"boot_id\": \"a").unwrap();
-        let (_, history) = State::read(&dir.0);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "{\"boot_id\": \"a").unwrap();
+        let (_, history) = State::read(dir.path());
         assert_ne!(history, History::default());
-        assert!(dir.0.join("history.json.broken").exists());
-        assert!(!dir.0.join(FILE).exists());
+        assert!(dir.path().join("history.json.broken").exists());
+        assert!(!dir.path().join(FILE).exists());
     }
 
     #[test]
@@ -104,21 +104,5 @@ mod tests {
         let error = state.keep(&History::default(), 0.0, false).unwrap_err().to_string();
         assert!(error.starts_with("writing /proc/history.json: "), "{error}");
         assert!(state.keep(&History::default(), 1.0, false).is_ok());
-    }
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("hardstand-state-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&dir).unwrap();
-            Self(dir)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
     }
 }

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::Severity;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::health::Source;
 use crate::report::document::{HealthDocument, rfc3339};
@@ -27,7 +29,29 @@ pub(super) fn run(source: &Source<'_>, json: bool, all: bool) -> anyhow::Result<
         if !text.is_empty() && !terminal::print(&text)? {
             return Ok(());
         }
-        std::thread::sleep(LOOK_EVERY);
+        if reader_left_within(LOOK_EVERY) {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for `limit`, or until whoever reads standard output has gone (`| head`), which a write would show too late.
+fn reader_left_within(limit: Duration) -> bool {
+    let stdout = std::io::stdout();
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+        match poll(&mut watched, timeout) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => {
+                std::thread::sleep(left);
+                return false;
+            }
+        }
     }
 }
 
@@ -79,7 +103,7 @@ impl Seen {
             Err(why) => {
                 self.away = Some(why.clone());
                 // A reader of JSON lines gets documents only; that there is none is for the person.
-                eprintln!("{now} {}", one_line(why));
+                terminal::print_error(&format!("{now} {}\n", one_line(why)));
                 return Ok(String::new());
             }
         };

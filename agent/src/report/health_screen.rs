@@ -52,8 +52,7 @@ pub(crate) fn findings_table(findings: &[&FindingRow], style: Style, now_unix_se
     let headings = [
         ("STATE", Fit::Whole),
         ("CHECK", Fit::CutLast),
-        ("SUBJECT", Fit::Cut),
-        ("SUMMARY", Fit::Wrap),
+        ("FINDING", Fit::Wrap),
         ("GATE", Fit::Whole),
         ("SINCE", Fit::Whole),
     ];
@@ -68,19 +67,22 @@ fn finding_row<'a>(row: &'a FindingRow, style: Style, now_unix_seconds: u64) -> 
         Gate::None => "",
     };
     let since = row.age_seconds(now_unix_seconds).map_or_else(|| "?".to_owned(), age);
-    // What is as it should be has nothing to say below; what was seen takes the place of "ok".
-    let told = if severity == Severity::Ok && !row.evidence.is_empty() { &row.evidence } else { &row.summary };
     Row {
         cells: vec![
             Cell::painted(severity.word(), move |text| style.severity(severity, text)),
             Cell::new(&row.check),
-            Cell::new(&row.subject),
-            Cell::new(told),
+            Cell::new(told(row)),
             Cell::new(gate),
             Cell::new(since),
         ],
         below: if severity != Severity::Ok { row.evidence.clone() } else { String::new() },
     }
+}
+
+/// The finding with its subject. Of what is as it should be, what was seen says more than "ok".
+fn told(row: &FindingRow) -> String {
+    let text = if row.severity == Severity::Ok && !row.evidence.is_empty() { &row.evidence } else { &row.summary };
+    if text.contains(&row.subject) { text.clone() } else { format!("{}: {text}", row.subject) }
 }
 
 fn stale_collector(row: &hardstand_core::observed::Collector) -> Option<String> {

@@ -26,8 +26,6 @@ impl Published {
         Self { observed, health, openmetrics: OnceLock::new(), text: OnceLock::new() }
     }
 
-    /// What was judged.
-
     /// The metrics page in its two parts: the ages, made anew, and the rest, made once per pass.
     pub(crate) fn page(&self, format: Format, boottime_seconds: f64, unix_seconds: f64) -> (Bytes, Bytes) {
         let pass_age_seconds = (boottime_seconds - self.observed.at.boottime_seconds).max(0.0);

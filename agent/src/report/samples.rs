@@ -27,7 +27,7 @@ pub(crate) fn sick() -> Health {
             [
                 "filesystem.space",
                 "/var/lib/vz",
-                "2.1 % free (1.2 GiB of 57 GiB)",
+                "/var/lib/vz has 2.1 % free",
                 "less than 3 % is free; see what grew: du -xh --max-depth=2 /var/lib/vz | sort -h | tail",
             ],
             720,
@@ -37,8 +37,8 @@ pub(crate) fn sick() -> Health {
             Gate::Blocks,
             [
                 "disk.smart",
-                "S3Z9NB0K123456789",
-                "SMART not read",
+                "sda S3Z9NB0K123456789",
+                "sda S3Z9NB0K123456789 does not tell its health",
                 "the helper does not answer: connecting to /run/hardstand/helper.sock: no such file; see: systemctl status hardstand-helper.socket",
             ],
             7200,

@@ -247,7 +247,7 @@ async fn forget(query: Option<&str>, shared: &Shared) -> Response<Body> {
         Ok(Some(true)) => sentence(StatusCode::OK, &format!("disk {key} is forgotten")),
         Ok(Some(false)) => sentence(
             StatusCode::NOT_FOUND,
-            &format!("no missing disk is remembered as {key}; hardstand health names the ones that are"),
+            &format!("no disk is remembered as {key}; hardstand health names those that are missed"),
         ),
         Ok(None) => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping; ask again once it runs"),
         Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent did not answer in time; ask again"),

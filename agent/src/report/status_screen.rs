@@ -56,13 +56,14 @@ fn write_node(out: &mut String, seen: &Observed, style: Style, now: u64) {
         out.push_str(&line(style, "memory", &format!("{} of {} available", size(available), size(total))));
     }
     if let Some(clock) = seen.clock.shown() {
-        let word = if clock.synchronised { "synchronised" } else { "not synchronised" };
         let source = clock.source.as_deref().unwrap_or("no time service");
-        out.push_str(&line(
-            style,
-            "clock",
-            &format!("{word}, {source}, off by {}", small_seconds(clock.offset_seconds)),
-        ));
+        // Without discipline the kernel has no offset to speak of; how wrong it may be it does know.
+        let text = if clock.synchronised {
+            format!("synchronised, {source}, off by {}", small_seconds(clock.offset_seconds))
+        } else {
+            format!("not synchronised, {source}, wrong by up to {}", small_seconds(clock.max_error_seconds))
+        };
+        out.push_str(&line(style, "clock", &text));
     }
     if let Some(units) = seen.units.shown() {
         let failed: Vec<&str> = units.failed.iter().map(|unit| unit.name.as_str()).collect();

@@ -80,6 +80,11 @@ pub(crate) fn print(text: &str) -> std::io::Result<bool> {
     }
 }
 
+/// Writes to standard error. Where that fails there is nobody left to be told.
+pub(crate) fn print_error(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Text from outside as one line: white space becomes a blank, other control characters a question mark.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars()

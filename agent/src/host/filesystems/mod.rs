@@ -13,7 +13,7 @@
 //! It must never wait for a mount that hangs, nor probe one again before the first probe has come back.
 
 mod measure;
-mod mountinfo;
+pub(crate) mod mountinfo;
 #[cfg(test)]
 mod tests;
 

@@ -17,9 +17,14 @@ pub(crate) use page::Format;
 use page::{Kind, Page};
 pub(crate) use storage::transport_word;
 
+/// Room for the page of a usual node; a larger one grows.
+const PAGE_BYTES: usize = 48 * 1024;
+/// Room for the lines that are made for each request.
+const AGES_BYTES: usize = 2 * 1024;
+
 /// Renders the part of the page that belongs to one pass.
 pub(crate) fn render(observed: &Observed, health: &Health, format: Format) -> Bytes {
-    let mut page = Page::new(format);
+    let mut page = Page::new(format, PAGE_BYTES);
     health::write(&mut page, observed, health);
     load::write(&mut page, observed);
     storage::write(&mut page, observed, health);
@@ -39,9 +44,9 @@ pub(crate) struct Asked {
 /// Renders the first lines, which are made anew for each request: how old what follows is. They need no collector, so
 /// that an agent whose pass hangs says so by itself.
 pub(crate) fn render_ages(observed: &Observed, asked: Asked, format: Format) -> Bytes {
-    let mut page = Page::new(format);
+    let mut page = Page::new(format, AGES_BYTES);
     page.family("hardstand_pass_age_seconds", Kind::Gauge, "Seconds since the pass that this page shows.")
-        .sample(&[], asked.pass_age_seconds);
+        .sample(&[], milliseconds(asked.pass_age_seconds));
     page.family(
         "hardstand_pass_timestamp_seconds",
         Kind::Gauge,
@@ -51,10 +56,16 @@ pub(crate) fn render_ages(observed: &Observed, asked: Asked, format: Format) -> 
     let mut ages =
         page.family("hardstand_collector_age_seconds", Kind::Gauge, "Age of the value each collector shows.");
     for collector in observed.collectors() {
-        ages.sample(&[("collector", &collector.name)], collector.age_seconds + asked.pass_age_seconds);
+        ages.sample(&[("collector", &collector.name)], milliseconds(collector.age_seconds + asked.pass_age_seconds));
     }
-    page.family("node_time_seconds", Kind::Gauge, "System time in seconds since 1970.").sample(&[], asked.unix_seconds);
+    page.family("node_time_seconds", Kind::Gauge, "System time in seconds since 1970.")
+        .sample(&[], milliseconds(asked.unix_seconds));
     page.into_bytes()
+}
+
+/// No age is known better than that.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]
