@@ -1,5 +1,6 @@
 //! The screens and documents against what a person has read and what the schema says.
 
+use hardstand_core::{History, Settings, Severity, judge};
 use serde_json::{Value, json};
 
 use super::document::{HealthDocument, InventoryDocument};
@@ -7,6 +8,7 @@ use super::golden::{assert_fits, assert_golden};
 use super::health_screen::health_screen;
 use super::inventory_screen::inventory_screen;
 use super::samples::{NOW, healthy, observed, sick};
+use super::sentence::document_sentence;
 use super::status_screen::status_screen;
 use super::terminal::Style;
 
@@ -20,6 +22,14 @@ fn the_health_table_fits_80_columns_and_reads_well() {
     assert_golden("health-sick.txt", &shown);
     assert_golden("health-sick-all.txt", &health_screen(&document, PLAIN, true, NOW));
     assert_golden("health-healthy.txt", &health_screen(&HealthDocument::from(&healthy()), PLAIN, false, NOW));
+}
+
+#[test]
+fn what_the_rules_say_fits_too() {
+    let judged = judge(&observed(), &Settings::default(), &mut History::default());
+    let shown = health_screen(&HealthDocument::from(&judged), PLAIN, false, NOW);
+    assert_fits(&shown, 80);
+    assert!(shown.starts_with("pve1  crit: "), "{shown}");
 }
 
 #[test]
@@ -68,7 +78,9 @@ fn colour_changes_nothing_but_colour() {
 #[test]
 fn the_health_document_keeps_its_committed_schema() {
     let schema: Value = serde_json::from_str(include_str!("../../schema/health-1.json")).unwrap();
-    for health in [sick(), healthy()] {
+    let judged = judge(&observed(), &Settings::default(), &mut History::default());
+    assert!(judged.findings.len() > 20, "{judged:?}");
+    for health in [sick(), healthy(), judged] {
         let document = serde_json::to_value(HealthDocument::from(&health)).unwrap();
         assert_eq!(faults(&schema, &document, "$"), Vec::<String>::new());
     }
@@ -92,6 +104,19 @@ fn the_schema_refuses_what_is_not_a_health_document() {
         broken("/collectors/0", json!({"name": "x", "state": "ok", "age_seconds": 0, "extra": 1})),
         ["$.collectors.0 lacks duration_seconds", "$.collectors.0.extra is not known"]
     );
+}
+
+#[test]
+fn what_a_hung_loop_judged_long_ago_is_not_healthy() {
+    let fresh = HealthDocument::from(&healthy());
+    let soon = fresh.clone().aged(20.0, NOW);
+    assert_eq!((soon.verdict, &soon.findings), (Severity::Info, &fresh.findings));
+    assert_eq!(soon.collectors[0].age_seconds, fresh.collectors[0].age_seconds + 20.0);
+    let late = fresh.aged(200.0, NOW);
+    assert_eq!(late.verdict, Severity::Unknown);
+    assert_eq!(document_sentence(&late), "unknown: the agent has not looked for 3m");
+    let sick = HealthDocument::from(&sick()).aged(200.0, NOW);
+    assert_eq!((sick.verdict, sick.findings[1].check.as_str()), (Severity::Crit, "agent.pass"));
 }
 
 #[test]
