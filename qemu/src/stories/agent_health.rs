@@ -16,7 +16,7 @@ use crate::stories::faults::{Act, FAULTS, Fault, PREPARE};
 use crate::wait::until;
 
 /// Three passes of the agent (one each 10 s), a pass taking seconds under emulation.
-const SEEN_LIMIT: Duration = Duration::from_secs(60);
+const SEEN_LIMIT: Duration = Duration::from_secs(150);
 /// mkfs, mount and dpkg each load a program from a cold disk under emulation.
 const ACT_LIMIT: Duration = Duration::from_secs(60);
 /// timesyncd asks its server within a minute of the network being up.

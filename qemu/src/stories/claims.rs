@@ -10,10 +10,12 @@ use crate::health::Health;
 use crate::machine::Running;
 use crate::scene::{BOOT_LIMIT, Scene};
 
-/// One small program inside an emulated guest takes up to 3 s while it still starts services.
-pub(crate) const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+/// One small program inside an emulated guest takes up to 3 s while it still starts services, and ten
+/// times that on a loaded machine.
+pub(crate) const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// From a systemd that runs commands to an agent that has judged its first pass.
-pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
+/// (12 s on an idle machine, 30 s with a load of seven per core).
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(150);
 
 /// systemd is up, the agent has reported READY, nothing has failed.
 pub(crate) async fn comes_up(scene: &Scene, running: &mut Running) -> Result<()> {
