@@ -1,7 +1,7 @@
 //! The JSON other programs read: `hardstand.health/1` and `hardstand.inventory/1`.
 //!
 //! It must never change the meaning of a field under the same schema name: a change that a reader could trip over gets
-//! a new number. The committed schema is `agent/schema/health-1.json`.
+//! a new number. The committed schemas lie in `agent/schema`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
