@@ -141,7 +141,7 @@ impl Probe {
         let Some(disks) = self.disks.last_good() else {
             return self.smart.cannot_start("the disks to ask are not known; see the collector disks");
         };
-        let keys: Vec<String> = disks.iter().map(|disk| disk.id.key().to_owned()).collect();
+        let keys: Vec<String> = disks.iter().map(|disk| disk.id.key().into_owned()).collect();
         if keys != self.asked_disks {
             self.smart.hasten();
         }

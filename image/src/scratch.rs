@@ -38,8 +38,9 @@ impl Scratch {
         Self::make(parent.join(format!("{prefix}{}", files::unique())), 0o755)
     }
 
-    fn make(path: PathBuf, mode: u32) -> Result<Self, Problem> {
-        let doing = || format!("making the work directory {} (TMPDIR names another place for scratch)", path.display());
+    fn make(given: PathBuf, mode: u32) -> Result<Self, Problem> {
+        let doing = || format!("making the work directory {} (TMPDIR names another place for scratch)", given.display());
+        let path = std::path::absolute(&given).doing(doing)?;
         fs::DirBuilder::new().mode(mode).create(&path).doing(doing)?;
         let lock = File::create_new(path.join(LOCK)).doing(doing)?;
         lock.try_lock().map_err(std::io::Error::from).doing(doing)?;

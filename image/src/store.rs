@@ -21,6 +21,8 @@ impl Store {
             Some(path) => path.to_owned(),
             None => user_dir("XDG_CACHE_HOME", ".cache")?.join("store"),
         };
+        // Programs run in directories of their own: what they are given must not depend on ours.
+        let root = std::path::absolute(&root).doing(|| format!("finding {}", root.display()))?;
         let store = Self { packages: root.join("packages"), derived: root.join("derived") };
         files::make_dir(&store.packages)?;
         files::make_dir(&store.derived)?;

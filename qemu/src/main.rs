@@ -38,7 +38,7 @@ use crate::visit::Medium;
 
 /// Boots hardstand's images in QEMU, breaks them, and measures.
 #[derive(Parser)]
-#[command(name = "qemu/lab", version)]
+#[command(name = "qemu/lab", bin_name = "qemu/lab", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

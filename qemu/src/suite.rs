@@ -27,7 +27,7 @@ pub(crate) fn checks(house: &House) -> Result<Vec<Check>> {
     let cargo = |words: &str| Ok::<_, anyhow::Error>(vec![house.cargo(CARGO_LIMIT)?.args(words.split(' '))]);
     let mut checks = vec![
         Check::new("fmt", cargo("fmt --all --check")?),
-        Check::new("release", vec![images::release(house)?]),
+        Check::new("release", images::release(house)?),
         Check::new("clippy", cargo("clippy --locked --workspace --all-targets --quiet -- -D warnings")?),
         Check::new("package", vec![ourselves(house, CARGO_LIMIT)?.arg("package")]).needs("release"),
     ];

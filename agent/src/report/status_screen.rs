@@ -141,7 +141,7 @@ fn write_findings(out: &mut String, health: &HealthDocument, style: Style, now: 
 
 fn write_disks(out: &mut String, seen: &Observed, style: Style) {
     let disks = seen.disks.shown().map_or(&[][..], Vec::as_slice);
-    let smart = |disk: &Disk| seen.smart.shown().and_then(|all| all.get(disk.id.key()));
+    let smart = |disk: &Disk| seen.smart.shown().and_then(|all| all.get(&*disk.id.key()));
     let rows: Vec<Row<'_>> = disks.iter().map(|disk| disk_row(disk, smart(disk))).collect();
     let headings = [
         ("DISK", Fit::Cut),

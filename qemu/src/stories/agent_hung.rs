@@ -13,7 +13,7 @@ use crate::stories::claims::{self, COMMAND_LIMIT};
 use crate::wait::until;
 
 /// Several passes: a hung collector is given its whole deadline first.
-const SEEN_LIMIT: Duration = Duration::from_secs(90);
+const SEEN_LIMIT: Duration = Duration::from_secs(180);
 /// How much later than before the page may come.
 const PAGE_SLACK_MS: f64 = 1.0;
 /// A collector whose value is older than this many seconds has missed two passes.

@@ -335,6 +335,22 @@ fn an_interface_that_never_had_a_link_is_not_in_use() {
 }
 
 #[test]
+fn a_bond_is_judged_by_its_members_unless_it_is_not_in_use() {
+    for (members, admin_up, expected) in [
+        ((2, 2), true, vec![]),
+        ((1, 2), true, vec!["nic.bond eno1 crit Blocks".to_owned()]),
+        ((0, 0), true, vec!["nic.bond eno1 crit Blocks".to_owned()]),
+        ((0, 0), false, vec![]),
+    ] {
+        let (health, _) = after(60.0, &Settings::default(), |seen| {
+            value(&mut seen.nics)[0].bond_active_of = Some(members);
+            value(&mut seen.nics)[0].admin_up = admin_up;
+        });
+        assert_eq!(said(&health), expected, "{members:?}");
+    }
+}
+
+#[test]
 fn saturation_counts_only_when_it_lasts() {
     let settings = Settings::default();
     let low = |seen: &mut Observed| value(&mut seen.memory).fields[1].1 = GIB / 4;
