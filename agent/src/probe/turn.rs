@@ -63,6 +63,7 @@ impl<T> Default for Turn<T> {
             why,
             good: None,
             took: Duration::ZERO,
+            has_landed: false,
         }
     }
 }
