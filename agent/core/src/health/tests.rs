@@ -250,6 +250,7 @@ fn each_thing_that_goes_wrong_is_said_once_with_its_severity_and_gate() {
         ("disk.temperature nvme0n1 S1 crit Blocks", |seen| detail(seen).temperature_celsius = Some(80.0)),
         ("disk.smart nvme0n1 S1 crit Blocks", |seen| detail(seen).passed = Some(false)),
         ("clock.sync clock warn Blocks", |seen| value(&mut seen.clock).synchronised = false),
+        ("clock.sync clock warn Warns", |seen| value(&mut seen.clock).source = None),
         ("clock.sync clock crit Blocks", |seen| {
             value(&mut seen.clock).synchronised = false;
             value(&mut seen.clock).max_error_seconds = 16.0;
