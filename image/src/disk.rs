@@ -44,18 +44,39 @@ pub(crate) fn assemble(image: &Path, layout: &DiskLayout, contents: &[&Path]) ->
 fn copy_sparse(from: &Path, disk: &mut File, start: u64, progress: &mut Progress) -> Result<(), Problem> {
     let doing = || format!("copying {} into the disk image", from.display());
     let mut source = File::open(from).doing(doing)?;
+    let size = source.metadata().doing(doing)?.len();
     let mut piece = vec![0; PIECE];
-    let mut at = start;
-    loop {
+    let mut at = 0;
+    while at < size {
+        // Most of a file system image is a hole; reading it as zeros would take longest of all.
+        let data = next_data(&source, at).doing(doing)?.unwrap_or(size).min(size);
+        progress.add(data - at);
+        at = data;
+        source.seek(SeekFrom::Start(at)).doing(doing)?;
         let read = source.read(&mut piece).doing(doing)?;
         if read == 0 {
+            // A hole at the end has no data to read.
+            progress.add(size - at);
             return Ok(());
         }
         if piece[..read].iter().any(|&byte| byte != 0) {
-            disk.seek(SeekFrom::Start(at)).doing(doing)?;
+            disk.seek(SeekFrom::Start(start + at)).doing(doing)?;
             disk.write_all(&piece[..read]).doing(doing)?;
         }
         at += read as u64;
         progress.add(read as u64);
+    }
+    Ok(())
+}
+
+/// Where data begins at or after `offset`; `None` when only a hole follows.
+fn next_data(file: &File, offset: u64) -> std::io::Result<Option<u64>> {
+    let at = i64::try_from(offset).map_err(std::io::Error::other)?;
+    match nix::unistd::lseek(file, at, nix::unistd::Whence::SeekData) {
+        Ok(found) => u64::try_from(found).map(Some).map_err(std::io::Error::other),
+        Err(nix::errno::Errno::ENXIO) => Ok(None),
+        // A file system that does not know holes has data everywhere.
+        Err(nix::errno::Errno::EINVAL) => Ok(Some(offset)),
+        Err(error) => Err(error.into()),
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn make(image: &Path, bytes: u64, volume_id: u32, uki: &Path, c
         .doing(doing)?;
     tool("mmd", "mtools")?.arg("-i").arg(image).args(["::/EFI", "::/EFI/BOOT"]).success().await.doing(doing)?;
     tool("mcopy", "mtools")?
-        .args(["-m", "-i"])
+        .arg("-i")
         .arg(image)
         .arg(uki)
         .arg(format!("::/{REMOVABLE_PATH}"))

@@ -1,8 +1,8 @@
-//! Files: read whole, write once and atomically, hash, scratch directories that go away. No decision about content.
+//! Files: read whole, write once and atomically, hash. No decision about content.
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -52,9 +52,14 @@ pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}", unique()))
 }
 
+/// SHA-256 of bytes.
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// SHA-256 of bytes, in hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex(&digest(bytes))
 }
 
 /// SHA-256 and size of a file, read in pieces.
@@ -83,38 +88,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A directory for work in progress, removed when dropped. Nothing in it is ever trusted by a later run.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    /// Below `TMPDIR`, or `/var/tmp`: trees are too big for a `/tmp` in memory. Readable for all, because the bootstrap
-    /// of an unprivileged build reads it as another user.
-    pub(crate) fn new() -> Result<Self, Problem> {
-        let base = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
-        let path = base.join(format!("hardstand-image-{}", unique()));
-        fs::DirBuilder::new()
-            .mode(0o755)
-            .create(&path)
-            .doing(|| format!("making scratch directory {} (TMPDIR names another place)", path.display()))?;
-        Ok(Self { path })
-    }
-
-    /// The directory.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn unique() -> String {
+/// A word no other call and no other process on this machine uses.
+pub(crate) fn unique() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -13,7 +13,8 @@ use crate::problem::{Doing, Problem};
 
 /// depmod over some thousand modules takes seconds.
 const DEPMOD_LIMIT: Duration = Duration::from_secs(300);
-const MODULES: &str = "usr/lib/modules/";
+/// Where the modules of all kernels lie.
+pub(crate) const MODULES: &str = "usr/lib/modules/";
 
 /// The release of the one kernel in the tree, as in `uname -r`.
 pub(crate) fn release(tree: &Tree) -> Result<String, Problem> {

@@ -6,11 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hardstand_recipe::lock::Lock;
+use hardstand_recipe::manifest::Manifest;
 use hardstand_recipe::recipe::{self, Recipe, RecipeError};
 use hardstand_recipe::tree::{Kind, Node, Origin, Tree};
 
 use crate::files;
 use crate::problem::{Doing, Problem};
+use crate::seal::MANIFEST;
 
 /// A chain of `extends` longer than this is a mistake.
 const MOST_ANCESTORS: usize = 16;
@@ -74,6 +76,14 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, Problem> {
         )));
     }
     Ok(Lock::parse(&path.display().to_string(), &files::read_text(path)?)?)
+}
+
+/// Reads the manifest of an image directory.
+pub(crate) fn manifest(dir: &Path) -> Result<Manifest, Problem> {
+    let path = dir.join(MANIFEST);
+    serde_json::from_slice(&files::read(&path)?).map_err(|error| {
+        Problem::Refused(format!("{}: {error}; check the image with `hardstand-image verify`", path.display()))
+    })
 }
 
 fn walk(dir: &Path, prefix: &str, origin: &Origin, clock: u64, tree: &mut Tree) -> Result<(), Problem> {

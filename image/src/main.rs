@@ -12,14 +12,22 @@ mod fetch;
 mod files;
 mod kernel;
 mod load;
+mod media;
 mod mirrors;
 mod mmdebstrap;
+mod output;
 mod pack;
+mod pcr;
 mod problem;
 mod progress;
 mod rootfs;
+mod scratch;
+mod seal;
+mod sign;
 mod store;
+mod twice;
 mod uki;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -35,7 +43,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(cli.run()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(problem) => {
             let disk_full = problem.is_disk_full();
             eprintln!("hardstand-image: {:#}", anyhow::Error::from(problem));

@@ -7,6 +7,7 @@ use hardstand_exec::ExecError;
 use hardstand_recipe::lock::LockError;
 use hardstand_recipe::modules::ModulesError;
 use hardstand_recipe::pe::PeError;
+use hardstand_recipe::plan::PlanError;
 use hardstand_recipe::recipe::RecipeError;
 use hardstand_recipe::tree::OverlayError;
 
@@ -31,7 +32,9 @@ pub(crate) enum Problem {
     Modules(#[from] ModulesError),
     #[error(transparent)]
     Overlay(#[from] OverlayError),
-    #[error("making uki.efi")]
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("reading or making a UKI")]
     Pe(#[from] PeError),
     /// A sentence that says what is wrong and what the operator can do.
     #[error("{0}")]

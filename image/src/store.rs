@@ -10,7 +10,8 @@ use crate::problem::{Doing, Problem};
 /// The store on disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    root: PathBuf,
+    packages: PathBuf,
+    derived: PathBuf,
 }
 
 impl Store {
@@ -20,14 +21,23 @@ impl Store {
             Some(path) => path.to_owned(),
             None => user_dir("XDG_CACHE_HOME", ".cache")?.join("store"),
         };
-        files::make_dir(&root.join("packages"))?;
-        files::make_dir(&root.join("derived"))?;
-        Ok(Self { root })
+        // Programs run in directories of their own: what they are given must not depend on ours.
+        let root = std::path::absolute(&root).doing(|| format!("finding {}", root.display()))?;
+        let store = Self { packages: root.join("packages"), derived: root.join("derived") };
+        files::make_dir(&store.packages)?;
+        files::make_dir(&store.derived)?;
+        Ok(store)
+    }
+
+    /// The same packages, with an empty directory for derived things: for a build that must repeat all work.
+    pub(crate) fn without_derived(&self, empty: &Path) -> Result<Self, Problem> {
+        files::make_dir(empty)?;
+        Ok(Self { packages: self.packages.clone(), derived: empty.to_owned() })
     }
 
     /// Where a package of this hash lies, or would lie.
     pub(crate) fn package_path(&self, sha256: &str) -> PathBuf {
-        self.root.join("packages").join(sha256)
+        self.packages.join(sha256)
     }
 
     /// The package's file if its bytes still have that hash. A damaged one is removed.
@@ -63,14 +73,13 @@ impl Store {
     /// Keeps a derived thing. Its own hash is part of its name, so a torn write is seen.
     pub(crate) fn keep_derived(&self, kind: &str, key: &str, bytes: &[u8]) -> Result<(), Problem> {
         let name = format!("{kind}-{key}-{}", files::sha256(bytes));
-        files::replace(&self.root.join("derived").join(name), bytes, 0o644)
+        files::replace(&self.derived.join(name), bytes, 0o644)
     }
 
     fn find_derived(&self, kind: &str, key: &str) -> Result<Option<(PathBuf, String)>, Problem> {
-        let dir = self.root.join("derived");
-        let doing = || format!("listing {}", dir.display());
+        let doing = || format!("listing {}", self.derived.display());
         let prefix = format!("{kind}-{key}-");
-        for entry in fs::read_dir(&dir).doing(doing)? {
+        for entry in fs::read_dir(&self.derived).doing(doing)? {
             let entry = entry.doing(doing)?;
             if let Some(sha256) = entry.file_name().to_string_lossy().strip_prefix(&prefix) {
                 return Ok(Some((entry.path(), sha256.to_owned())));
