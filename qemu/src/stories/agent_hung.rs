@@ -70,7 +70,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
 
     running.guest().ok(STICK_BUS, COMMAND_LIMIT).await.context("stopping the bus")?;
     let health = seen(&running, "the collector behind the bus to be stale", |health| {
-        health.collector("units").is_some_and(|units| units.state != "fresh" && units.age_seconds > STALE_SECONDS)
+        health.collector("units").is_some_and(|units| units.state == "stale" && units.age_seconds > STALE_SECONDS)
     });
     let health = health.await?;
     let units = health.collector("units").context("the collector was just there")?;
@@ -81,7 +81,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     running.guest().ok(FREE_MOUNT, COMMAND_LIMIT).await.context("ending the server of the mount")?;
     let health = seen(&running, "everything to be read again", |health| {
         let stuck = health.worst("filesystem.stuck", "/srv/stuck").is_some();
-        !stuck && health.collectors.iter().all(|collector| collector.state == "fresh")
+        !stuck && health.collectors.iter().all(|collector| collector.state == "ok")
     });
     health.await?;
     scene.say("everything is read again");
