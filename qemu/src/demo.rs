@@ -3,6 +3,7 @@
 //!
 //! It must show nothing that was not printed by the node itself.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -21,13 +22,19 @@ use crate::wait::until;
 const RECIPE: &str = "live";
 /// Size of the disk that is pulled.
 const DISK_BYTES: u64 = 64 << 20;
-/// Three passes of the agent under emulation.
-const SEEN_LIMIT: Duration = Duration::from_secs(60);
+/// Three passes of the agent, and timesyncd's first question, under emulation on a loaded machine.
+const SEEN_LIMIT: Duration = Duration::from_secs(150);
 
-/// Builds, boots, shows, breaks, repairs.
-pub(crate) async fn run(house: &House) -> Result<()> {
-    images::make(house, RECIPE).await?;
-    let scene = Scene::enter(house, "demo", house.out.join("images")).await?;
+/// Builds (unless `images` are given), boots, shows, breaks, repairs.
+pub(crate) async fn run(house: &House, images: Option<PathBuf>) -> Result<()> {
+    let images = match images {
+        Some(images) => images,
+        None => {
+            images::make(house, RECIPE).await?;
+            house.out.join("images")
+        }
+    };
+    let scene = Scene::enter(house, "demo", images).await?;
     let outcome = show(&scene).await;
     if outcome.is_err() {
         print!("{}", scene.last_words());
@@ -43,6 +50,8 @@ async fn show(scene: &Scene) -> Result<()> {
     let download = std::fs::metadata(scene.artefact(RECIPE, "uki.efi")?).context("reading the image's size")?.len();
     let mut running = scene.power_on(machine).await?;
     Boot::follow(&mut running, TAP, download).await?;
+
+    settled(&running).await?;
 
     prompt(&running, "systemctl status --no-pager --lines=3 hardstand-agent").await?;
     prompt(&running, "hardstand health").await?;
@@ -65,13 +74,30 @@ async fn show(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-async fn seen(running: &Running, what: &str, holds: impl Fn(Option<&str>) -> bool) -> Result<()> {
-    until(what, SEEN_LIMIT, async || {
-        let health: Health = claims::health(running).await?;
-        let finding = health.worst("disk.present", "demo-disk");
-        Ok(holds(finding.map(|finding| finding.severity.as_str())).then_some(()))
+/// Waits until the boot is over and the clock is kept: right after READY both are true findings, and not the point.
+async fn settled(running: &Running) -> Result<()> {
+    waited(running, "the boot to be over and the clock to be kept", |health| {
+        let ok = |check| health.worst(check, "").is_some_and(|finding| finding.severity == "ok");
+        ok("clock.sync") && ok("systemd.state")
     })
     .await
+}
+
+async fn seen(running: &Running, what: &str, holds: impl Fn(Option<&str>) -> bool) -> Result<()> {
+    waited(running, what, |health| {
+        holds(health.worst("disk.present", "demo-disk").map(|finding| finding.severity.as_str()))
+    })
+    .await
+}
+
+async fn waited(running: &Running, what: &str, holds: impl Fn(&Health) -> bool) -> Result<()> {
+    let mut last = String::new();
+    let seen = until(what, SEEN_LIMIT, async || {
+        let health = claims::health(running).await?;
+        last = format!("{}; {:?}", health.complaints().join("; "), health.collectors);
+        Ok(holds(&health).then_some(()))
+    });
+    seen.await.with_context(|| format!("the agent says: {last}"))
 }
 
 /// Types a command as an operator would and shows the answer. An unhealthy node is an answer, not an error.

@@ -47,7 +47,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Build the live image, boot it over the network, show the node, break it and repair it
-    Demo,
+    Demo {
+        /// Boot what is built there instead of building [default: build into out/images]
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+    },
     /// Run every check; ends with `N passed, N failed`
     Test,
     /// Measure, side by side with the peers; the table is kept as out/bench.md
@@ -136,7 +140,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode> {
     let house = House::here()?;
     match command {
-        Command::Demo => demo::run(&house).await?,
+        Command::Demo { images } => demo::run(&house, images).await?,
         Command::Bench => bench::run(&house).await?,
         Command::Test => {
             let tally = checks::run(&house, suite::checks(&house)?).await?;
