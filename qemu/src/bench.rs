@@ -6,10 +6,12 @@ mod images;
 mod peers;
 mod ready;
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 
 use crate::house::House;
-use crate::images::make;
+use crate::images::{RECIPES, make};
 use crate::scene::{Scene, TAP};
 
 /// One line of the table.
@@ -27,12 +29,19 @@ pub(crate) struct Row {
     pub reached: Option<bool>,
 }
 
-/// Builds what is measured, measures, prints the table and keeps it as `out/bench.md`.
-pub(crate) async fn run(house: &House) -> Result<()> {
-    make(house, "live").await?;
-    make(house, "lab-node").await?;
-    let mut rows = images::measure(house).await?;
-    let scene = Scene::enter(house, "bench", house.out.join("images")).await?;
+/// Builds what is measured (unless `images` are given), measures, prints the table and keeps it as `out/bench.md`.
+pub(crate) async fn run(house: &House, images: Option<PathBuf>) -> Result<()> {
+    let images = match images {
+        Some(images) => images,
+        None => {
+            for recipe in RECIPES {
+                make(house, recipe).await?;
+            }
+            house.out.join("images")
+        }
+    };
+    let mut rows = self::images::measure(house, &images).await?;
+    let scene = Scene::enter(house, "bench", images).await?;
     let outcome = measure(&scene, house).await;
     if outcome.is_err() {
         print!("{}", scene.last_words());

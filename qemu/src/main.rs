@@ -55,7 +55,11 @@ enum Command {
     /// Run every check; ends with `N passed, N failed`
     Test,
     /// Measure, side by side with the peers; the table is kept as out/bench.md
-    Bench,
+    Bench {
+        /// Measure the images built there instead of building [default: build into out/images]
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+    },
     /// Run one scenario against the images as built
     Story {
         /// Which
@@ -141,7 +145,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     let house = House::here()?;
     match command {
         Command::Demo { images } => demo::run(&house, images).await?,
-        Command::Bench => bench::run(&house).await?,
+        Command::Bench { images } => bench::run(&house, images).await?,
         Command::Test => {
             let tally = checks::run(&house, suite::checks(&house)?).await?;
             return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });

@@ -19,10 +19,11 @@ root = "ram"
 outputs = ["uki"]
 packages = ["systemd", "systemd-sysv", "dbus", "udev", "iproute2", "kmod", "openssh-server", "systemd-boot-efi"]
 cmdline = ["console=ttyS0"]
+remove = ["/etc/ssh/ssh_host_*"]
 "#;
 
 /// Measures size and build times. The caches of the user are not used: the store is a new one.
-pub(super) async fn measure(house: &House) -> Result<Vec<Row>> {
+pub(super) async fn measure(house: &House, images: &Path) -> Result<Vec<Row>> {
     let dir = house.evidence("bench-build", "")?;
     let recipe = dir.join("nine.toml");
     std::fs::write(&recipe, NINE_PACKAGES).with_context(|| format!("writing {}", recipe.display()))?;
@@ -30,7 +31,7 @@ pub(super) async fn measure(house: &House) -> Result<Vec<Row>> {
     let (cold, fetch) = cold(house, &dir, &recipe).await?;
     println!("building it again");
     let warm = timed(build(house, &dir, &recipe)).await?;
-    let live = std::fs::metadata(house.image("live").join("uki.efi")).context("reading the size of the live image")?;
+    let live = std::fs::metadata(images.join("live/uki.efi")).context("reading the size of the live image")?;
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
     Ok(vec![
         Row {
