@@ -40,7 +40,7 @@ pub(crate) async fn run(house: &House, images: Option<PathBuf>) -> Result<()> {
             house.out.join("images")
         }
     };
-    let mut rows = self::images::measure(house, &images).await?;
+    let mut rows = images::measure(house, &images).await?;
     let scene = Scene::enter(house, "bench", images).await?;
     let outcome = measure(&scene, house).await;
     if outcome.is_err() {
