@@ -133,7 +133,10 @@ fn verify(dir: &Path, key: Option<&Path>) -> Result<ExitCode, Problem> {
         print(&format!("{}: good, {} files, signed ({})", dir.display(), verdict.files, verdict.signed));
         return Ok(ExitCode::SUCCESS);
     }
-    print(&format!("{}: do not boot this image; build it again or copy it again from where it was built", dir.display()));
+    print(&format!(
+        "{}: do not boot this image; build it again or copy it again from where it was built",
+        dir.display()
+    ));
     Ok(ExitCode::FAILURE)
 }
 

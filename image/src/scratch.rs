@@ -39,7 +39,8 @@ impl Scratch {
     }
 
     fn make(given: PathBuf, mode: u32) -> Result<Self, Problem> {
-        let doing = || format!("making the work directory {} (TMPDIR names another place for scratch)", given.display());
+        let doing =
+            || format!("making the work directory {} (TMPDIR names another place for scratch)", given.display());
         let path = std::path::absolute(&given).doing(doing)?;
         fs::DirBuilder::new().mode(mode).create(&path).doing(doing)?;
         let lock = File::create_new(path.join(LOCK)).doing(doing)?;

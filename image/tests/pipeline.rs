@@ -169,7 +169,10 @@ async fn whatever_else_is_wrong_with_an_image_is_said() {
     let said = stdout(&verify(lab, &bad).await);
     assert!(said.contains("netboot/boot.ipxe: missing"), "{said}");
     assert!(said.contains("stray: not part of this image; remove it"), "{said}");
-    assert!(said.contains(&format!("vmlinuz: has {} bytes, should have {}", vmlinuz.len() - 3, vmlinuz.len())), "{said}");
+    assert!(
+        said.contains(&format!("vmlinuz: has {} bytes, should have {}", vmlinuz.len() - 3, vmlinuz.len())),
+        "{said}"
+    );
     assert!(said.contains("manifest.json: wrong within bytes 512..=1023"), "{said}");
     let forged = copy(lab, "bad-signature");
     let sums = fs::read_to_string(forged.join("SHA256SUMS")).unwrap();
@@ -214,7 +217,8 @@ async fn a_damaged_package_is_noticed_and_fetched_again() {
     for entry in fs::read_dir(lab.path("store/packages")).unwrap().flatten() {
         fs::hard_link(entry.path(), store.join("packages").join(entry.file_name())).unwrap();
     }
-    let victim = lock.lines().find_map(|line| line.strip_prefix("sha256 = \"")).unwrap().trim_end_matches('"').to_owned();
+    let victim =
+        lock.lines().find_map(|line| line.strip_prefix("sha256 = \"")).unwrap().trim_end_matches('"').to_owned();
     let file = store.join("packages").join(&victim);
     fs::remove_file(&file).unwrap();
     fs::write(&file, b"not a package").unwrap();
@@ -241,13 +245,27 @@ async fn a_mirror_that_serves_something_else_is_refused() {
         }
     });
     let finished = lab
-        .run(&["lock", "tiny.toml", "--locked", "--store", "lied-to", "--mirror", &address, "--security-mirror", &address])
+        .run(&[
+            "lock",
+            "tiny.toml",
+            "--locked",
+            "--store",
+            "lied-to",
+            "--mirror",
+            &address,
+            "--security-mirror",
+            &address,
+        ])
         .output()
         .await
         .unwrap();
     server.abort();
     assert_eq!(finished.code, Some(1));
-    assert!(finished.stderr.contains("has SHA-256 ") && finished.stderr.contains(", the lock says "), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("has SHA-256 ") && finished.stderr.contains(", the lock says "),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(fs::read_dir(lab.path("lied-to/packages")).unwrap().count(), 0);
 }
 
