@@ -1,5 +1,7 @@
 //! `hardstand-image check` as an operator meets it: what it accepts, and the exact words of each refusal. No network.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are tests")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

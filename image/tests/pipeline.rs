@@ -1,6 +1,8 @@
 //! The whole pipeline on a small image: reproducible to the byte, every kind of damage found, every kind of host identity
 //! refused, every failure one clear error with nothing half-written. Needs the package mirror of this machine.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
