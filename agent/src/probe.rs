@@ -106,14 +106,21 @@ impl Probe {
         self.settings = settings;
     }
 
-    /// Reads everything that is due. Takes as long as the slowest collector, and no longer than the longest deadline;
-    /// a collector that hangs is waited for in the pass in which it began, and in no later one.
+    /// Reads everything that is due. Takes as long as the slowest collector, and no longer than the longest deadline
+    /// (in the first pass: and the inventory's); a collector that hangs is waited for in the pass in which it began, and
+    /// in no later one.
     pub(crate) async fn pass(&mut self) -> Observed {
         self.start_asking();
+        // Lets them ask before this pass's files are read.
+        tokio::task::yield_now().await;
         self.start_reading();
         self.disks.settle().await;
         self.start_smart();
         self.settle().await;
+        // Last and alone: it reads hundreds of files, and on a slow machine that is booting it would make others late.
+        self.start_inventory();
+        self.inventory.settle_in_background().await;
+        self.smart.settle_in_background().await;
         self.observed()
     }
 
@@ -134,7 +141,7 @@ impl Probe {
         let Some(disks) = self.disks.last_good() else {
             return self.smart.cannot_start("the disks to ask are not known; see the collector disks");
         };
-        let keys: Vec<String> = disks.iter().map(|disk| disk.id.key().to_owned()).collect();
+        let keys: Vec<String> = disks.iter().map(|disk| disk.id.key().into_owned()).collect();
         if keys != self.asked_disks {
             self.smart.hasten();
         }
@@ -162,6 +169,10 @@ impl Probe {
         let files = &self.package_files;
         let deadline = deadline.max(PACKAGES_DEADLINE);
         self.packages.start(EACH_PASS, deadline, || on_crew_with(crew, host, files, PackageFiles::probe));
+    }
+
+    fn start_inventory(&mut self) {
+        let (crew, host) = (&self.crew, &self.host);
         let every = Duration::from_secs(self.settings.probe.inventory_interval_secs);
         let (helper, runtime) = (self.helper.clone(), Handle::current());
         self.inventory.start(every, INVENTORY_DEADLINE, || {
@@ -184,8 +195,6 @@ impl Probe {
         self.packages.settle().await;
         self.filesystems.settle().await;
         self.units.settle().await;
-        self.inventory.settle_in_background().await;
-        self.smart.settle_in_background().await;
     }
 
     fn observed(&self) -> Observed {
@@ -258,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_machine_with_nothing_to_read_gives_a_pass_of_unknowns_with_reasons() {
-        let host = Scratch::new("probe");
+        let host = Scratch::new();
         let helper = Client::new(host.path("helper.sock"));
         let mut probe = Probe::new(Arc::default(), host.clone(), helper);
         for seen in pass_twice(&mut probe) {

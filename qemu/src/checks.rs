@@ -93,6 +93,11 @@ pub(crate) async fn run(house: &House, checks: Vec<Check>) -> Result<Tally> {
         }
         over.insert(name, outcome.is_ok());
     }
+    // A name nobody has is never over; what waits for it must not be forgotten.
+    for check in waiting {
+        println!("FAIL  {:<24}      -   not run: it waits for a check that does not exist", check.name);
+        tally.failed += 1;
+    }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(tally)
 }
@@ -152,11 +157,12 @@ mod tests {
             Check::new("uses-bad", shell("true")).needs("bad"),
             Check::new("uses-that", shell("true")).needs("uses-bad"),
             Check::new("follows-bad", shell("true")).after("bad"),
+            Check::new("waits-for-nobody", shell("true")).needs("nobody"),
         ];
         let tally = run(&house, checks).await.unwrap();
         let log = std::fs::read_to_string(house.out.join("log/bad.log")).unwrap();
         std::fs::remove_dir_all(&house.root).unwrap();
-        assert_eq!(tally, Tally { passed: 1, failed: 3 });
+        assert_eq!(tally, Tally { passed: 1, failed: 4 });
         assert_eq!(log, "no\n");
     }
 }

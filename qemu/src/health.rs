@@ -42,7 +42,7 @@ pub(crate) struct Finding {
 pub(crate) struct Collector {
     /// Its name.
     pub name: String,
-    /// Whether its value is current.
+    /// `ok`, or `stale` when its value is not of the last pass.
     pub state: String,
     /// Age of the value shown.
     pub age_seconds: f64,
@@ -96,7 +96,7 @@ mod tests {
     const TEXT: &str = r#"{"schema":"hardstand.health/1","node":"n","verdict":"crit","findings":[
         {"check":"filesystem.space","subject":"/srv/full","severity":"crit","gate":"warns","summary":"s","evidence":"e","since":1},
         {"check":"filesystem.space","subject":"/","severity":"ok","gate":"none","summary":"s","evidence":"e","since":1}],
-        "collectors":[{"name":"cpu","state":"fresh","age_seconds":0.5,"duration_seconds":0.01}]}"#;
+        "collectors":[{"name":"cpu","state":"ok","age_seconds":0.5,"duration_seconds":0.01}]}"#;
 
     fn said(status: i32) -> Said {
         Said { status, stdout: TEXT.to_owned(), stderr: String::new() }

@@ -21,9 +21,11 @@ const LOCK_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// One build takes 1 to 2 minutes; `--twice` doubles it, a loaded machine doubles that.
 const IMAGE_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Builds what is shipped, as it is shipped.
-pub(crate) fn release(house: &House) -> Result<Run> {
-    Ok(house.cargo(RELEASE_LIMIT)?.args(["build", "--release", "--locked", "-p", "hardstand", "-p", "hardstand-image"]))
+/// Builds what is shipped, as it is shipped: one by one, because cargo gives packages built together the features of
+/// each other, and the agent must not depend on that.
+pub(crate) fn release(house: &House) -> Result<Vec<Run>> {
+    let build = |package| Ok(house.cargo(RELEASE_LIMIT)?.args(["build", "--release", "--locked", "-p", package]));
+    ["hardstand", "hardstand-image"].map(build).into_iter().collect()
 }
 
 /// Where the agent's package is put, under a name that does not change with its version.
@@ -81,7 +83,9 @@ pub(crate) fn verify(house: &House, recipe: &str) -> Run {
 /// Makes a recipe's image from whatever is there, with the programs' own progress on the caller's terminal.
 pub(crate) async fn make(house: &House, recipe: &str) -> Result<()> {
     println!("building the programs (release)");
-    release(house)?.attached().await?;
+    for run in release(house)? {
+        run.attached().await?;
+    }
     println!("building the agent's package");
     let package = package(house).await?;
     println!("  {}", package.display());

@@ -5,6 +5,7 @@
 mod accel;
 mod args;
 mod attach;
+mod bench;
 mod checks;
 mod clean;
 mod clock;
@@ -37,7 +38,7 @@ use crate::visit::Medium;
 
 /// Boots hardstand's images in QEMU, breaks them, and measures.
 #[derive(Parser)]
-#[command(name = "qemu/lab", version)]
+#[command(name = "qemu/lab", bin_name = "qemu/lab", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,6 +50,8 @@ enum Command {
     Demo,
     /// Run every check; ends with `N passed, N failed`
     Test,
+    /// Measure, side by side with the peers; the table is kept as out/bench.md
+    Bench,
     /// Run one scenario against the images as built
     Story {
         /// Which
@@ -134,6 +137,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     let house = House::here()?;
     match command {
         Command::Demo => demo::run(&house).await?,
+        Command::Bench => bench::run(&house).await?,
         Command::Test => {
             let tally = checks::run(&house, suite::checks(&house)?).await?;
             return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });

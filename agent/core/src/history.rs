@@ -195,7 +195,7 @@ impl History {
     pub(crate) fn missing_disks(&mut self, present: &[Disk]) -> Vec<(String, KnownDisk)> {
         for disk in present {
             self.disks.insert(
-                disk.id.key().to_owned(),
+                disk.id.key().into_owned(),
                 KnownDisk {
                     name: disk.id.name.clone(),
                     model: disk.model.clone(),
@@ -205,10 +205,10 @@ impl History {
                 },
             );
         }
-        let here: BTreeSet<&str> = present.iter().map(|disk| disk.id.key()).collect();
+        let here: BTreeSet<_> = present.iter().map(|disk| disk.id.key()).collect();
         self.disks
             .iter()
-            .filter(|(key, _)| !here.contains(key.as_str()))
+            .filter(|(key, _)| !here.contains(&std::borrow::Cow::Borrowed(key.as_str())))
             .map(|(key, disk)| (key.clone(), disk.clone()))
             .collect()
     }

@@ -16,16 +16,28 @@ const WISH_LIMIT: Duration = Duration::from_secs(12);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     /// Nobody listens, or nobody may be asked.
-    #[error(
-        "the agent does not answer on {}: {why}; start it (systemctl start hardstand-agent), \
-         or look without it: --local",
-        socket.display()
-    )]
+    #[error("the agent does not answer on {}: {why}; start it (systemctl start hardstand-agent){way_out}", socket.display())]
     Unreachable {
         /// Where it was looked for.
         socket: PathBuf,
         /// What stood in the way.
         why: String,
+        /// What else can be done, if anything.
+        way_out: &'static str,
+    },
+    /// It took the question and did not answer.
+    #[error(
+        "the agent does not answer on {} within {} s; see what it does (systemctl status hardstand-agent){way_out}",
+        socket.display(),
+        limit.as_secs()
+    )]
+    Late {
+        /// Where it was asked.
+        socket: PathBuf,
+        /// How long it was waited for.
+        limit: Duration,
+        /// What else can be done, if anything.
+        way_out: &'static str,
     },
     /// It answered with a refusal; its own words.
     #[error("the agent answers: {0}")]
@@ -66,7 +78,8 @@ impl Agent {
 
     /// One document.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let text = self.ask(self.http.get(format!("http://agent{path}")).timeout(ANSWER_LIMIT))?;
+        let text =
+            self.ask(self.http.get(format!("http://agent{path}")), ANSWER_LIMIT, ", or look without it: --local")?;
         serde_json::from_str(&text)
             .map_err(|error| ClientError::Strange { path: path.to_owned(), why: error.to_string() })
     }
@@ -76,14 +89,24 @@ impl Agent {
         let pairs: Vec<String> =
             query.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
         let url = format!("http://agent{path}?{}", pairs.join("&"));
-        self.ask(self.http.post(url).timeout(WISH_LIMIT))
+        self.ask(self.http.post(url), WISH_LIMIT, "")
     }
 
-    fn ask(&self, request: reqwest::RequestBuilder) -> Result<String, ClientError> {
-        let unreachable =
-            |error: reqwest::Error| ClientError::Unreachable { socket: self.socket.clone(), why: deepest(&error) };
+    fn ask(
+        &self,
+        request: reqwest::RequestBuilder,
+        limit: Duration,
+        way_out: &'static str,
+    ) -> Result<String, ClientError> {
+        let unreachable = |error: reqwest::Error| {
+            let socket = self.socket.clone();
+            if error.is_timeout() {
+                return ClientError::Late { socket, limit, way_out };
+            }
+            ClientError::Unreachable { socket, why: deepest(&error), way_out }
+        };
         self.runtime.block_on(async {
-            let answer = request.send().await.map_err(unreachable)?;
+            let answer = request.timeout(limit).send().await.map_err(unreachable)?;
             let status = answer.status();
             let text = answer.text().await.map_err(unreachable)?;
             if status.is_success() { Ok(text) } else { Err(ClientError::Refused(text.trim().to_owned())) }
@@ -93,9 +116,6 @@ impl Agent {
 
 /// The innermost cause in its own words: the outer ones say only that a request failed.
 fn deepest(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", ANSWER_LIMIT.as_secs());
-    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -10,6 +10,7 @@ mod health;
 mod inventory;
 mod node;
 mod parse;
+mod source;
 mod status;
 mod watch;
 
@@ -23,10 +24,21 @@ use crate::report::{serve, terminal};
 /// What a monitoring system takes for "unknown", and what a wrong command line gives: nothing was learnt.
 const EXIT_UNKNOWN: u8 = 3;
 
+/// Below the long help, and in the manual page.
+const FILES: &str = "\
+Files:
+  /etc/hardstand/agent.toml      the settings; absent, every one has its default
+  /etc/hardstand/agent.toml.d/   drop-ins (*.toml), applied in the order of their names; also in
+                                 /run and /usr/lib, where one of the same name in /etc hides them
+  /run/hardstand/agent/agent.sock  where the agent answers these commands
+
+See also: systemctl status hardstand-agent, journalctl -u hardstand-agent";
+
 /// Shows and judges the state of a node.
 #[derive(Debug, Parser)]
 #[command(name = "hardstand", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "See also: systemctl status hardstand-agent, journalctl -u hardstand-agent")]
+#[command(after_long_help = FILES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::host::filesystems::mountinfo;
 use crate::host::hardware::{cpu, efi, smbios};
-use crate::host::{HostError, load, nics, smart};
+use crate::host::{HostError, load, nics, os_release, packages, smart};
 use crate::report::terminal;
 
 /// Nothing a parser is meant for is larger: the lists of a whole Debian archive are about 60 MB.
@@ -21,7 +21,7 @@ const TEXT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 type Parser = fn(&[u8]) -> Result<String, HostError>;
 
 /// Name and parser of every kind. The last ones read bytes, the others text.
-const KINDS: [(&str, Parser); 11] = [
+const KINDS: [(&str, Parser); 15] = [
     ("smartctl", |bytes| json(smart::parse(text(bytes)?))),
     ("stat", |bytes| json(load::parse_stat(text(bytes)?))),
     ("loadavg", |bytes| json(load::parse_loadavg(text(bytes)?))),
@@ -31,6 +31,10 @@ const KINDS: [(&str, Parser); 11] = [
     ("net-dev", |bytes| json(nics::parse_net_dev(text(bytes)?))),
     ("cpuinfo", |bytes| json(cpu::parse_cpuinfo(text(bytes)?))),
     ("mountinfo", |bytes| json(mountinfo::parse_mountinfo(text(bytes)?))),
+    ("os-release", |bytes| json(os_release::parse_os_release(text(bytes)?))),
+    ("dpkg-status", |bytes| json(packages::parse_dpkg_status(text(bytes)?))),
+    ("apt-packages", |bytes| json(packages::parse_apt_packages(text(bytes)?))),
+    ("apt-release", |bytes| json(packages::parse_apt_release(text(bytes)?))),
     ("dmi-table", |bytes| json(smbios::parse_dimms(bytes))),
     ("efi-boot-entry", |bytes| json(boot_entry(bytes))),
 ];

@@ -22,6 +22,8 @@ const AGENT_USER: &str = "hardstand";
 const MAX_CONNECTIONS: usize = 64;
 /// What sending a request, or taking a reply, may take: both fit into the socket's buffer.
 const TALK_LIMIT: Duration = Duration::from_secs(5);
+/// Threads that read files for verbs, at most: the unit's `TasksMax=` must also hold 16 smartctl.
+const READERS: usize = 8;
 /// The first descriptor that systemd passes (`sd_listen_fds(3)`).
 const FIRST_PASSED: i32 = 3;
 
@@ -48,7 +50,9 @@ impl Default for Options {
 /// # Errors
 /// There is no socket to listen on.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(READERS);
+    let runtime = runtime.build().context("starting the runtime")?;
     runtime.block_on(async {
         let own_socket = options.socket.clone();
         let (listener, idle) = match &own_socket {
@@ -133,7 +137,7 @@ impl Server {
                 },
                 Some(_ended) = connections.join_next() => {}
                 () = tokio::time::sleep(idle), if self.idle.is_some() && connections.is_empty() => {
-                    tracing::info!("idle, ending; the socket starts the helper again");
+                    tracing::debug!("idle, ending; the socket starts the helper again");
                     return Ok(());
                 }
                 _ = terminate.recv() => return Ok(()),

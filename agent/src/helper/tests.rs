@@ -101,10 +101,10 @@ async fn a_suspended_disk_is_not_touched_and_a_failing_query_spoils_no_other() {
     helper.tree.write(&format!("{disk}/power/runtime_status"), b"suspended\n");
     let disks = helper.disks();
     std::fs::write(helper.dir.path().join("smartctl"), "#!/bin/sh\necho broken >&2; exit 3\n").unwrap();
-    helper.tree.remove("sys/block/sdb");
+    helper.tree.remove("sys/block/sda");
     let smart = smart::probe_smart(&disks, &helper.client()).await.unwrap();
     assert_eq!(smart["SATA-0001"].power, PowerState::Standby);
-    let gone = "smart was refused: there is no disk sdb in /sys/block";
+    let gone = "smart was refused: there is no disk sda in /sys/block";
     assert_eq!(smart["SATA-0002"].detail.why(), Some(gone));
     let broken = "smart failed: smartctl ended with exit status 3 and no output: broken";
     assert_eq!(smart["NVME-0001"].detail.why(), Some(broken));

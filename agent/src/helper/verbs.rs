@@ -63,6 +63,7 @@ impl Verbs {
         if !self.host.path(format!("sys/block/{name}")).exists() {
             return Outcome::Refused { why: format!("there is no disk {name} in /sys/block") };
         }
+        // smartctl would wake it before it asks whether it sleeps (seen with 7.3 and a runtime-suspended SATA disk).
         if self.host.attribute(format!("sys/block/{name}/device/power/runtime_status")).as_deref() == Some("suspended")
         {
             return Outcome::Done(Answer::Smart(SmartAnswer::Asleep {}));

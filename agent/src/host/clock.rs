@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_service_with_a_control_group_is_the_source() {
-        let host = crate::host::Scratch::new("clock");
+        let host = crate::host::Scratch::new();
         assert_eq!(time_service(&host), None);
         std::fs::create_dir_all(host.path("sys/fs/cgroup/system.slice/systemd-timesyncd.service")).unwrap();
         assert_eq!(time_service(&host).as_deref(), Some("systemd-timesyncd.service"));

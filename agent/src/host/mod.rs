@@ -122,16 +122,16 @@ impl Host {
 
 /// A made-up machine in a directory of its own, for tests; it goes away with the value.
 #[cfg(test)]
-pub(crate) struct Scratch(Host);
+pub(crate) struct Scratch {
+    host: Host,
+    _dir: tempfile::TempDir,
+}
 
 #[cfg(test)]
 impl Scratch {
-    pub(crate) fn new(name: &str) -> Self {
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let root = std::env::temp_dir().join(format!("hardstand-{name}-{}-{count}", std::process::id()));
-        std::fs::create_dir_all(&root).unwrap();
-        Self(Host::at(root))
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { host: Host::at(dir.path()), _dir: dir }
     }
 
     /// Writes a file, with the directories above it.
@@ -148,14 +148,7 @@ impl std::ops::Deref for Scratch {
     type Target = Host;
 
     fn deref(&self) -> &Host {
-        &self.0
-    }
-}
-
-#[cfg(test)]
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0.root));
+        &self.host
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn probe_smart(disks: &[Disk], helper: &Client) -> Result<BTree
     let mut asked = JoinSet::new();
     for disk in disks.iter().filter(|disk| may_have_smart(disk)) {
         let Ok(name) = DiskName::try_from(disk.id.name.clone()) else { continue };
-        let (key, helper) = (disk.id.key().to_owned(), helper.clone());
+        let (key, helper) = (disk.id.key().into_owned(), helper.clone());
         asked.spawn(async move { (key, helper.smart(name).await) });
     }
     let mut smart = BTreeMap::new();

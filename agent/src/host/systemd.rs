@@ -1,6 +1,7 @@
 //! systemd over D-Bus: system state, failed and declared units (`org.freedesktop.systemd1.Manager`).
 //!
-//! It must never start, stop or subscribe to anything, and never wait longer than [`DEADLINE`].
+//! It must never start, stop or subscribe to anything, and never wait longer than
+//! [`CONNECT_DEADLINE`] and [`ASK_DEADLINE`].
 
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ const PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// What all questions of one pass may take together. PID 1 answers in milliseconds unless it is in trouble.
-const DEADLINE: Duration = Duration::from_secs(2);
+const ASK_DEADLINE: Duration = Duration::from_secs(2);
+/// What reaching the bus may take. During a boot the bus may only be starting.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// One row of ListUnits*: name, description, load, active, sub, following, path, job id, job type, job path.
 type Row = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
@@ -28,56 +31,57 @@ type Row = (String, String, String, String, String, String, OwnedObjectPath, u32
 pub(crate) struct ServiceManager {
     /// The bus; the system bus when `None`.
     address: Option<&'static str>,
-    connection: Mutex<Option<(Connection, String)>>,
+    connection: Mutex<Option<Connection>>,
 }
 
 impl ServiceManager {
     /// Asks for the state, the failed units and the declared ones.
     ///
     /// # Errors
-    /// When there is no system bus, systemd is not on it, or it does not answer within [`DEADLINE`].
+    /// When there is no system bus, systemd is not on it, or one of them does not answer in time.
     pub(crate) async fn probe_units(&self, declared: &[String]) -> Result<Units, HostError> {
         let mut kept = self.connection.lock().await;
         // Taken out, so that a connection that failed or was given up in the middle is not used again.
         let taken = kept.take();
-        let asked = async {
-            let (connection, version) = match taken {
-                Some(taken) => taken,
-                None => connect(self.address).await?,
-            };
-            let units = ask(&connection, &version, declared).await?;
-            Ok((units, (connection, version)))
-        };
-        match tokio::time::timeout(DEADLINE, asked).await {
-            Ok(Ok((units, connection))) => {
+        if let Some(connection) = taken {
+            let asked = within(ASK_DEADLINE, ask(&connection, declared)).await?;
+            // Otherwise the bus was restarted since the last pass, as its upgrade does: that is no news of systemd.
+            if let Ok(units) = asked {
                 *kept = Some(connection);
-                Ok(units)
+                return Ok(units);
             }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(bus(format!("no answer within {} s; see: systemctl status dbus", DEADLINE.as_secs()))),
         }
+        let connection = within(CONNECT_DEADLINE, connect(self.address)).await??;
+        let units = within(ASK_DEADLINE, ask(&connection, declared)).await??;
+        *kept = Some(connection);
+        Ok(units)
     }
 }
 
-async fn connect(address: Option<&str>) -> Result<(Connection, String), HostError> {
-    let builder = address.map_or_else(Builder::system, Builder::address);
-    let connection = builder.build().await.map_err(|error| {
-        bus(format!("no connection to the system bus: {error}; is dbus.service running, and is systemd PID 1?"))
-    })?;
-    let version = property(&connection, "Version").await?;
-    Ok((connection, version))
+async fn within<T>(deadline: Duration, asked: impl Future<Output = T>) -> Result<T, HostError> {
+    let silent = |_| bus(format!("no answer within {} s; see: systemctl status dbus", deadline.as_secs()));
+    tokio::time::timeout(deadline, asked).await.map_err(silent)
 }
 
-async fn ask(connection: &Connection, version: &str, declared: &[String]) -> Result<Units, HostError> {
-    let system_state = property(connection, "SystemState").await?;
-    let none: [&str; 0] = [];
-    let failed: Vec<Row> =
-        call(connection, MANAGER, "ListUnitsByPatterns", &(["failed"].as_slice(), none.as_slice())).await?;
-    let declared: Vec<Row> = match declared {
-        [] => Vec::new(),
-        names => call(connection, MANAGER, "ListUnitsByNames", &(names,)).await?,
-    };
-    Ok(Units { system_state, version: version.to_owned(), failed: rows(failed), declared: rows(declared) })
+async fn connect(address: Option<&str>) -> Result<Connection, HostError> {
+    let builder = address.map_or_else(Builder::system, Builder::address);
+    builder.build().await.map_err(|error| {
+        bus(format!("no connection to the system bus: {error}; is dbus.service running, and is systemd PID 1?"))
+    })
+}
+
+async fn ask(connection: &Connection, declared: &[String]) -> Result<Units, HostError> {
+    let failed_ones: (&[&str], &[&str]) = (&["failed"], &[]);
+    Ok(Units {
+        system_state: property(connection, "SystemState").await?,
+        // Asked each time: an upgrade of systemd keeps the connection.
+        version: property(connection, "Version").await?,
+        failed: rows(call(connection, MANAGER, "ListUnitsByPatterns", &failed_ones).await?),
+        declared: match declared {
+            [] => Vec::new(),
+            names => rows(call(connection, MANAGER, "ListUnitsByNames", &(names,)).await?),
+        },
+    })
 }
 
 fn rows(rows: Vec<Row>) -> Vec<Unit> {
@@ -174,7 +178,7 @@ mod tests {
         let guid = zbus::Guid::generate();
         let server = Builder::unix_stream(theirs).server(guid).p2p().serve_at(PATH, fake);
         let (ours, server) = tokio::join!(Builder::unix_stream(ours).p2p().build(), server.build());
-        let kept = (ours.unwrap(), "257.9-1~deb13u1".to_owned());
+        let kept = ours.unwrap();
         let manager =
             ServiceManager { address: Some("unix:path=/nonexistent/bus"), connection: Mutex::new(Some(kept)) };
         (manager, server.unwrap())
@@ -218,11 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_breaks_is_not_used_again() {
+    fn a_connection_that_broke_is_replaced_in_the_same_pass() {
         run(async {
             let (manager, server) = serve(FakeManager::default()).await;
             server.close().await.unwrap();
-            assert!(manager.probe_units(&[]).await.is_err());
+            let error = manager.probe_units(&[]).await.unwrap_err().to_string();
+            assert!(error.starts_with("asking org.freedesktop.systemd1: no connection to the system bus: "), "{error}");
             assert!(manager.connection.lock().await.is_none());
         });
     }

@@ -26,6 +26,8 @@ pub(crate) struct Turn<T> {
     why: Option<String>,
     good: Option<Good<T>>,
     took: Duration,
+    /// Some turn has come back.
+    has_landed: bool,
 }
 
 /// A turn under way.
@@ -61,6 +63,7 @@ impl<T> Default for Turn<T> {
             why,
             good: None,
             took: Duration::ZERO,
+            has_landed: false,
         }
     }
 }
@@ -108,10 +111,10 @@ impl<T: Clone + Send + 'static> Turn<T> {
         self.wait(self.deadline.saturating_sub(since)).await;
     }
 
-    /// Like [`Turn::settle`] while there is no good value yet; afterwards it only looks, for a slow collector whose
-    /// last value stays good between its turns.
+    /// Like [`Turn::settle`] for the first turn; afterwards it only looks, for a slow collector whose last value stays
+    /// good between its turns.
     pub(crate) async fn settle_in_background(&mut self) {
-        if self.good.is_some() { self.wait(Duration::ZERO).await } else { self.settle().await }
+        if self.has_landed { self.wait(Duration::ZERO).await } else { self.settle().await }
     }
 
     async fn wait(&mut self, limit: Duration) {
@@ -129,6 +132,7 @@ impl<T: Clone + Send + 'static> Turn<T> {
 
     /// Takes in a turn that came back.
     fn land(&mut self, landed: Result<Landed<T>, JoinError>) {
+        self.has_landed = true;
         match landed {
             Ok(Landed { result: Ok(value), took, at }) => {
                 (self.why, self.took, self.good) = (None, took, Some(Good { value, at }));
@@ -174,41 +178,12 @@ impl<T: Clone + Send + 'static> Turn<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Condvar, Mutex};
-
     use super::*;
     use crate::crew::Crew;
+    use crate::hang::{Door, LIMIT, run};
 
-    /// Most a test waits for something that should happen at once, on a machine that is busy with other builds.
-    const LIMIT: Duration = Duration::from_secs(30);
     /// A deadline short enough to be waited out in a test.
     const SHORT: Duration = Duration::from_millis(60);
-
-    /// A door that keeps a collector until it is opened.
-    #[derive(Clone, Default)]
-    struct Door(Arc<(Mutex<bool>, Condvar)>);
-
-    impl Door {
-        fn wait(&self) {
-            let mut open = self.0.0.lock().unwrap();
-            while !*open {
-                open = self.0.1.wait(open).unwrap();
-            }
-        }
-
-        fn open(&self) {
-            *self.0.0.lock().unwrap() = true;
-            self.0.1.notify_all();
-        }
-    }
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap()
-            .block_on(async { tokio::time::timeout(LIMIT, future).await.expect("the test should have ended by now") })
-    }
 
     /// Starts a turn that runs `work` on the crew, with a short deadline.
     fn start<T: Clone + Send + 'static>(turn: &mut Turn<T>, crew: &Crew, work: impl FnOnce() -> T + Send + 'static) {
@@ -317,6 +292,19 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             assert_eq!(turn.sample().reading, Reading::Known(3));
+        });
+    }
+
+    #[test]
+    fn a_slow_collector_that_failed_is_not_waited_for_again() {
+        run(async {
+            let mut turn = Turn::<u8>::default();
+            turn.start(LIMIT, LIMIT, || async { Err(HostError::Helper { why: "not there".to_owned() }) });
+            turn.settle_in_background().await;
+            turn.hasten();
+            assert!(turn.start(LIMIT, LIMIT * 100, std::future::pending));
+            turn.settle_in_background().await;
+            assert_eq!(turn.sample().reading, Reading::unknown("asking the helper: not there"));
         });
     }
 }

@@ -1,13 +1,15 @@
 //! The JSON other programs read: `hardstand.health/1` and `hardstand.inventory/1`.
 //!
 //! It must never change the meaning of a field under the same schema name: a change that a reader could trip over gets
-//! a new number. The committed schema is `agent/schema/health-1.json`.
+//! a new number. The committed schemas lie in `agent/schema`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{Collector, Inventory};
 use hardstand_core::{Gate, Health, Observed, Reading, Sample, Severity};
 use serde::{Deserialize, Serialize};
+
+use super::terminal::age;
 
 /// Name and version of the health document.
 pub(crate) const HEALTH_SCHEMA: &str = "hardstand.health/1";
@@ -74,6 +76,37 @@ impl From<&Health> for HealthDocument {
             findings: findings.collect(),
             collectors: health.collectors.clone(),
         }
+    }
+}
+
+/// The loop looks at least once a minute and no collector may take longer than one (the limits of the settings): a pass
+/// older than this means that the loop hangs.
+const PASS_LIMIT_SECONDS: f64 = 150.0;
+
+impl HealthDocument {
+    /// The document as it is true `pass_age_seconds` after its pass: the collectors' ages have grown, and what a hung
+    /// loop judged long ago is not known any more (S6).
+    pub(crate) fn aged(mut self, pass_age_seconds: f64, pass_unix_seconds: u64) -> Self {
+        for collector in &mut self.collectors {
+            collector.age_seconds += pass_age_seconds;
+        }
+        if pass_age_seconds > PASS_LIMIT_SECONDS {
+            let stale = FindingRow {
+                check: "agent.pass".to_owned(),
+                subject: "agent".to_owned(),
+                severity: Severity::Unknown,
+                gate: Gate::Blocks,
+                summary: format!("the agent has not looked for {}", age(pass_age_seconds as u64)),
+                evidence: "what is shown is of its last pass; see why: journalctl -u hardstand-agent, then: \
+                           systemctl restart hardstand-agent"
+                    .to_owned(),
+                since: rfc3339(pass_unix_seconds),
+            };
+            let place = self.findings.partition_point(|row| row.severity > Severity::Unknown);
+            self.findings.insert(place, stale);
+            self.verdict = self.verdict.max(Severity::Unknown);
+        }
+        self
     }
 }
 

@@ -26,11 +26,9 @@ impl Published {
         Self { observed, health, openmetrics: OnceLock::new(), text: OnceLock::new() }
     }
 
-    /// What was judged.
-
     /// The metrics page in its two parts: the ages, made anew, and the rest, made once per pass.
     pub(crate) fn page(&self, format: Format, boottime_seconds: f64, unix_seconds: f64) -> (Bytes, Bytes) {
-        let pass_age_seconds = (boottime_seconds - self.observed.at.boottime_seconds).max(0.0);
+        let pass_age_seconds = self.age_seconds(boottime_seconds);
         let ages = metrics::render_ages(&self.observed, Asked { pass_age_seconds, unix_seconds }, format);
         let rest = match format {
             Format::OpenMetrics => &self.openmetrics,
@@ -39,9 +37,14 @@ impl Published {
         (ages, rest.get_or_init(|| metrics::render(&self.observed, &self.health, format)).clone())
     }
 
-    /// `hardstand.health/1`.
-    pub(crate) fn health_json(&self) -> Bytes {
-        json(&HealthDocument::from(&self.health))
+    fn age_seconds(&self, boottime_seconds: f64) -> f64 {
+        (boottime_seconds - self.observed.at.boottime_seconds).max(0.0)
+    }
+
+    /// `hardstand.health/1`, true at the time it is asked for.
+    pub(crate) fn health_json(&self, boottime_seconds: f64) -> Bytes {
+        let document = HealthDocument::from(&self.health);
+        json(&document.aged(self.age_seconds(boottime_seconds), self.observed.at.unix_seconds))
     }
 
     /// `hardstand.inventory/1`; `whole` with what the kernel shows to root alone.

@@ -208,7 +208,9 @@ async fn answer(request: &Request<Incoming>, peer: Peer, shared: &Shared) -> Res
             forget(request.uri().query(), shared).await
         }
         (&Method::GET | &Method::HEAD, "/metrics") => metrics(request, &published()),
-        (&Method::GET | &Method::HEAD, "/v1/health") if local => json(published().health_json()),
+        (&Method::GET | &Method::HEAD, "/v1/health") if local => {
+            json(published().health_json(seconds_of(ClockId::CLOCK_BOOTTIME)))
+        }
         (&Method::GET | &Method::HEAD, "/v1/inventory") if local => json(published().inventory_json(trusted)),
         (&Method::GET | &Method::HEAD, "/v1/observed") if local => json(published().observed_json(trusted)),
         (&Method::GET | &Method::HEAD, "/") => sentence(StatusCode::OK, "hardstand agent; its metrics are at /metrics"),

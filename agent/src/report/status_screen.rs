@@ -56,13 +56,14 @@ fn write_node(out: &mut String, seen: &Observed, style: Style, now: u64) {
         out.push_str(&line(style, "memory", &format!("{} of {} available", size(available), size(total))));
     }
     if let Some(clock) = seen.clock.shown() {
-        let word = if clock.synchronised { "synchronised" } else { "not synchronised" };
         let source = clock.source.as_deref().unwrap_or("no time service");
-        out.push_str(&line(
-            style,
-            "clock",
-            &format!("{word}, {source}, off by {}", small_seconds(clock.offset_seconds)),
-        ));
+        // Without discipline the kernel has no offset to speak of; how wrong it may be it does know.
+        let text = if clock.synchronised {
+            format!("synchronised, {source}, off by {}", small_seconds(clock.offset_seconds))
+        } else {
+            format!("not synchronised, {source}, wrong by up to {}", small_seconds(clock.max_error_seconds))
+        };
+        out.push_str(&line(style, "clock", &text));
     }
     if let Some(units) = seen.units.shown() {
         let failed: Vec<&str> = units.failed.iter().map(|unit| unit.name.as_str()).collect();
@@ -140,7 +141,7 @@ fn write_findings(out: &mut String, health: &HealthDocument, style: Style, now: 
 
 fn write_disks(out: &mut String, seen: &Observed, style: Style) {
     let disks = seen.disks.shown().map_or(&[][..], Vec::as_slice);
-    let smart = |disk: &Disk| seen.smart.shown().and_then(|all| all.get(disk.id.key()));
+    let smart = |disk: &Disk| seen.smart.shown().and_then(|all| all.get(&*disk.id.key()));
     let rows: Vec<Row<'_>> = disks.iter().map(|disk| disk_row(disk, smart(disk))).collect();
     let headings = [
         ("DISK", Fit::Cut),

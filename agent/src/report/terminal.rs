@@ -76,7 +76,7 @@ pub(crate) fn print(text: &str) -> std::io::Result<bool> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error),
+        Err(error) => Err(std::io::Error::new(error.kind(), format!("writing to standard output: {error}"))),
     }
 }
 

@@ -13,9 +13,12 @@ use crate::stories::claims::{self, COMMAND_LIMIT};
 use crate::wait::until;
 
 /// Several passes: a hung collector is given its whole deadline first.
-const SEEN_LIMIT: Duration = Duration::from_secs(90);
-/// How much later than before the page may come.
+const SEEN_LIMIT: Duration = Duration::from_secs(180);
+/// How much later than before the fastest page may come. The fastest, because the host is busy with other things too,
+/// and what the agent adds to a page it adds to every page.
 const PAGE_SLACK_MS: f64 = 1.0;
+/// No page at all may take this long; one that waits for a collector takes its deadline, 5 s.
+const PAGE_WORST_MS: f64 = 2_500.0;
 /// A collector whose value is older than this many seconds has missed two passes.
 const STALE_SECONDS: f64 = 20.0;
 
@@ -33,9 +36,9 @@ const FREE_MOUNT: &str = "kill $(cat /run/lab-stuck.pid); umount -l /srv/stuck";
 const STICK_BUS: &str = "kill -STOP $(systemctl show -P MainPID dbus.service)";
 /// Straight from the cgroup: `systemctl` would ask the bus.
 const FREE_BUS: &str = "kill -CONT $(cat /sys/fs/cgroup/system.slice/dbus.service/cgroup.procs)";
-/// Forty pages one after the other; prints the median time to the first byte in microseconds. Only the shell's own
-/// means, because starting a program takes longer than the page.
-const TIME_PAGES: &str = r#"for n in {1..40}; do
+/// A hundred pages one after the other; prints the shortest and the longest time to the first byte in microseconds.
+/// Only the shell's own means, because starting a program takes longer than the page.
+const TIME_PAGES: &str = r#"for n in {1..100}; do
     begin=${EPOCHREALTIME/./}
     exec 4<>/dev/tcp/127.0.0.1/9787
     printf 'GET /metrics HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n' >&4
@@ -44,7 +47,7 @@ const TIME_PAGES: &str = r#"for n in {1..40}; do
     case $line in *" 200 "*) ;; *) echo "page: $line" >&2; exit 1 ;; esac
     exec 4<&- 4>&-
     echo $((end - begin))
-done | sort -n | sed -n 20p"#;
+done | sort -n | sed -n '1p;$p'"#;
 
 pub(crate) async fn run(scene: &Scene) -> Result<()> {
     let _network = scene.network(&[TAP]).await?;
@@ -53,8 +56,8 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     machine.nics = vec![nic(Rom::Empty, None)];
     let mut running = scene.power_on(machine).await?;
     claims::comes_up(scene, &mut running).await?;
-    let normal = page_ms(&running).await?;
-    scene.say(&format!("the page comes in {normal:.2} ms"));
+    let normal = pages(&running).await?;
+    scene.say(&normal.to_string());
 
     running.guest().ok(STICK_MOUNT, COMMAND_LIMIT).await.context("mounting from a server that never answers")?;
     let health = seen(&running, "the stuck mount to be named", |health| {
@@ -67,7 +70,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
 
     running.guest().ok(STICK_BUS, COMMAND_LIMIT).await.context("stopping the bus")?;
     let health = seen(&running, "the collector behind the bus to be stale", |health| {
-        health.collector("units").is_some_and(|units| units.state != "fresh" && units.age_seconds > STALE_SECONDS)
+        health.collector("units").is_some_and(|units| units.state == "stale" && units.age_seconds > STALE_SECONDS)
     });
     let health = health.await?;
     let units = health.collector("units").context("the collector was just there")?;
@@ -78,7 +81,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     running.guest().ok(FREE_MOUNT, COMMAND_LIMIT).await.context("ending the server of the mount")?;
     let health = seen(&running, "everything to be read again", |health| {
         let stuck = health.worst("filesystem.stuck", "/srv/stuck").is_some();
-        !stuck && health.collectors.iter().all(|collector| collector.state == "fresh")
+        !stuck && health.collectors.iter().all(|collector| collector.state == "ok")
     });
     health.await?;
     scene.say("everything is read again");
@@ -111,15 +114,36 @@ fn others_go_on(scene: &Scene, health: &Health, hung: &str) -> Result<()> {
     Ok(())
 }
 
-async fn page_is_not_later(scene: &Scene, running: &Running, normal: f64, during: &str) -> Result<()> {
-    let now = page_ms(running).await?;
-    ensure!(now <= normal + PAGE_SLACK_MS, "with {during} the page takes {now:.2} ms, before {normal:.2} ms");
-    scene.say(&format!("with {during} the page comes in {now:.2} ms"));
+async fn page_is_not_later(scene: &Scene, running: &Running, normal: Pages, during: &str) -> Result<()> {
+    let now = pages(running).await?;
+    let (fast, slow) = (now.fastest_ms, now.slowest_ms);
+    let before = normal.fastest_ms;
+    ensure!(fast <= before + PAGE_SLACK_MS, "with {during} the fastest page takes {fast:.2} ms, before {before:.2} ms");
+    ensure!(slow <= PAGE_WORST_MS, "with {during} one page took {slow:.0} ms");
+    scene.say(&format!("with {during} {now}"));
     Ok(())
 }
 
-async fn page_ms(running: &Running) -> Result<f64> {
+/// How long a hundred pages took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pages {
+    fastest_ms: f64,
+    slowest_ms: f64,
+}
+
+impl std::fmt::Display for Pages {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            out,
+            "the page comes in {:.2} ms, the slowest of a hundred in {:.0} ms",
+            self.fastest_ms, self.slowest_ms
+        )
+    }
+}
+
+async fn pages(running: &Running) -> Result<Pages> {
     let said = running.guest().ok(TIME_PAGES, COMMAND_LIMIT).await.context("timing the metrics page")?;
-    let micros: f64 = said.trim().parse().with_context(|| format!("timing the metrics page: {said}"))?;
-    Ok(micros / 1000.0)
+    let mut times = said.lines().map(|line| line.parse::<f64>().map(|micros| micros / 1000.0));
+    let mut next = || times.next().context("timing the metrics page")?.with_context(|| format!("reading {said}"));
+    Ok(Pages { fastest_ms: next()?, slowest_ms: next()? })
 }

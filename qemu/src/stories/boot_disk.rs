@@ -15,6 +15,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     claims::comes_up(scene, &mut running).await?;
     claims::booted_by_uefi(scene, &running).await?;
     claims::root_is_on_a_disk(scene, &running).await?;
+    claims::page_is_sound(scene, &running).await?;
     running.power_off().await?;
     scene.say("the power button ends it");
     Ok(())

@@ -7,7 +7,14 @@ pub(super) fn judge(court: &mut Court<'_>) {
     let Some(clock) = seen.clock.reading.known() else { return };
     let source = clock.source.as_deref().unwrap_or("no time service");
     let name = ("clock.sync", "clock");
-    if clock.synchronised {
+    if clock.synchronised && clock.source.is_none() {
+        // The kernel calls the clock unsynchronised only hours after the last correction.
+        let evidence = format!(
+            "no time service is active, largest error {:.3} s and growing; start one: systemctl start systemd-timesyncd",
+            clock.max_error_seconds
+        );
+        court.find(name, Severity::Warn, Gate::Warns, "nothing keeps the clock right", evidence);
+    } else if clock.synchronised {
         court.ok(name, format!("disciplined by {source}, largest error {:.3} s", clock.max_error_seconds));
     } else {
         let crit = clock.max_error_seconds >= court.limits.clock_max_error_crit_seconds;

@@ -18,7 +18,7 @@ pub(super) fn judge(court: &mut Court<'_>) {
             format!("{}, {}", bytes(disk.size_bytes), disk.model.as_deref().unwrap_or("no model")),
         );
         state(court, disk, &subject);
-        if let Some(smart) = seen.smart.reading.known().and_then(|all| all.get(disk.id.key())) {
+        if let Some(smart) = seen.smart.reading.known().and_then(|all| all.get(&*disk.id.key())) {
             match (&smart.detail, smart.power) {
                 (Reading::Known(detail), _) => detail_of(court, disk, &subject, detail),
                 (Reading::Unknown { .. }, PowerState::Standby) => {
@@ -33,12 +33,10 @@ pub(super) fn judge(court: &mut Court<'_>) {
     }
 }
 
-/// Kernel name and serial: what an operator reads on the drive and in the log.
+/// Kernel name and key: what an operator reads in the log and on the drive.
 fn label(disk: &Disk) -> String {
-    match disk.id.serial.as_deref().or(disk.id.wwn.as_deref()) {
-        Some(key) => format!("{} {key}", disk.id.name),
-        None => disk.id.name.clone(),
-    }
+    let (name, key) = (&disk.id.name, disk.id.key());
+    if key == name.as_str() { name.clone() } else { format!("{name} {key}") }
 }
 
 fn missing(court: &mut Court<'_>, disks: &[Disk]) {

@@ -62,6 +62,10 @@ fn bond(court: &mut Court<'_>, nic: &Nic) {
     let Some((active, members)) = nic.bond_active_of else { return };
     let name = ("nic.bond", nic.name.as_str());
     let seen = format!("{active} of {members} members up");
+    // The bonding driver makes an empty one when it is loaded.
+    if members == 0 && !nic.admin_up {
+        return court.ok(name, "set down and without members: not in use");
+    }
     if active == 0 {
         let evidence = format!("{seen}; check cables and switch of its members");
         court.find(name, Severity::Crit, Gate::Blocks, format!("bond {} is down", nic.name), evidence);

@@ -250,6 +250,7 @@ fn each_thing_that_goes_wrong_is_said_once_with_its_severity_and_gate() {
         ("disk.temperature nvme0n1 S1 crit Blocks", |seen| detail(seen).temperature_celsius = Some(80.0)),
         ("disk.smart nvme0n1 S1 crit Blocks", |seen| detail(seen).passed = Some(false)),
         ("clock.sync clock warn Blocks", |seen| value(&mut seen.clock).synchronised = false),
+        ("clock.sync clock warn Warns", |seen| value(&mut seen.clock).source = None),
         ("clock.sync clock crit Blocks", |seen| {
             value(&mut seen.clock).synchronised = false;
             value(&mut seen.clock).max_error_seconds = 16.0;
@@ -332,6 +333,22 @@ fn an_interface_that_never_had_a_link_is_not_in_use() {
     value(&mut seen.nics)[0].carrier = Some(false);
     let health = judge(&seen, &Settings::default(), &mut History::default());
     assert_eq!(said(&health), [""; 0]);
+}
+
+#[test]
+fn a_bond_is_judged_by_its_members_unless_it_is_not_in_use() {
+    for (members, admin_up, expected) in [
+        ((2, 2), true, vec![]),
+        ((1, 2), true, vec!["nic.bond eno1 crit Blocks".to_owned()]),
+        ((0, 0), true, vec!["nic.bond eno1 crit Blocks".to_owned()]),
+        ((0, 0), false, vec![]),
+    ] {
+        let (health, _) = after(60.0, &Settings::default(), |seen| {
+            value(&mut seen.nics)[0].bond_active_of = Some(members);
+            value(&mut seen.nics)[0].admin_up = admin_up;
+        });
+        assert_eq!(said(&health), expected, "{members:?}");
+    }
 }
 
 #[test]

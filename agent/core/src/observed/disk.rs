@@ -1,5 +1,7 @@
 //! Whole disks and what they say of their own health.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::reading::Reading;
@@ -34,9 +36,15 @@ pub struct DiskId {
 }
 
 impl DiskId {
-    /// The name under which the disk is remembered: serial, else WWN, else the kernel name.
-    pub fn key(&self) -> &str {
-        self.serial.as_deref().or(self.wwn.as_deref()).unwrap_or(&self.name)
+    /// The name under which the disk is remembered: serial, else WWN, else the kernel name. Namespaces of one NVMe
+    /// controller share its serial; those after the first carry their number (`SERIAL-n2`).
+    pub fn key(&self) -> Cow<'_, str> {
+        let namespace = self.name.strip_prefix("nvme").and_then(|rest| rest.split_once('n')).map(|(_, number)| number);
+        match (&self.serial, namespace) {
+            (Some(serial), Some(number)) if number != "1" => Cow::Owned(format!("{serial}-n{number}")),
+            (Some(serial), _) => Cow::Borrowed(serial),
+            (None, _) => Cow::Borrowed(self.wwn.as_deref().unwrap_or(&self.name)),
+        }
     }
 }
 
@@ -148,4 +156,22 @@ pub struct ScsiSmart {
     pub uncorrected_errors: Option<u64>,
     /// Endurance used, in percent.
     pub percentage_used: Option<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_of_one_controller_are_told_apart() {
+        let id = |name: &str, serial: Option<&str>| DiskId {
+            wwn: Some("eui.1".to_owned()),
+            serial: serial.map(str::to_owned),
+            name: name.to_owned(),
+        };
+        assert_eq!(id("nvme0n1", Some("S")).key(), "S");
+        assert_eq!(id("nvme0n2", Some("S")).key(), "S-n2");
+        assert_eq!(id("sdn", Some("S")).key(), "S");
+        assert_eq!(id("nvme0n2", None).key(), "eui.1");
+    }
 }

@@ -7,7 +7,7 @@ use crate::host::Scratch;
 const BOOTED: u64 = 1_700_000_000;
 
 fn machine(running: &str) -> Scratch {
-    let host = Scratch::new("boot");
+    let host = Scratch::new();
     host.write("proc/sys/kernel/osrelease", format!("{running}\n"));
     host.write("proc/sys/kernel/version", "#1 SMP PREEMPT_DYNAMIC Debian 6.12.57-1 (2025-11-05)\n");
     host.write("proc/sys/kernel/random/boot_id", "0a1b\n");

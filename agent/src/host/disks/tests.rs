@@ -31,8 +31,8 @@ fn disks_of_every_kind_are_told_apart() {
         rows,
         [
             ("nvme0n1", Transport::Nvme, Some("NVME-0001"), None, Some("live")),
-            ("sda", Transport::Sata, Some("SATA-0001"), Some("naa.5000c500a1b2c3d4"), running),
-            ("sdb", Transport::Sata, Some("SATA-0002"), None, running),
+            ("sda", Transport::Sata, Some("SATA-0002"), None, running),
+            ("sdb", Transport::Sata, Some("SATA-0001"), Some("naa.5000c500a1b2c3d4"), running),
             ("sdc", Transport::Virtio, Some("SCSI-0001"), Some("naa.5000c500deadbeef"), running),
             ("sdd", Transport::Usb, Some("USB-0001"), None, running),
             ("vda", Transport::Virtio, Some("VIRT-0001"), None, None),
@@ -43,15 +43,15 @@ fn disks_of_every_kind_are_told_apart() {
 #[test]
 fn a_sata_disk_is_read_whole() {
     let tree = Captured::unpack(Q35);
-    let whole = disk(&tree, "sda");
+    let whole = disk(&tree, "sdb");
     assert_eq!(
         (whole.model.as_deref(), whole.vendor, whole.firmware.as_deref()),
         (Some("EMULATED HARDDIS"), None, Some("FW42"))
     );
     assert_eq!((whole.size_bytes, whole.rotational, whole.removable, whole.read_only), (64 << 20, true, false, false));
     assert_eq!(whole.io_errors, Some(1));
-    tree.write(&format!("{SATA}/block/sda/stat"), b"1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n");
-    assert_eq!(disk(&tree, "sda").io, [1, 3, 5, 7, 10]);
+    tree.write(&format!("{SATA}/block/sdb/stat"), b"1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n");
+    assert_eq!(disk(&tree, "sdb").io, [1, 3, 5, 7, 10]);
     // Disks behind virtio-scsi are SCSI disks and count their errors; virtio's own do not.
     assert_eq!((disk(&tree, "sdc").io_errors, disk(&tree, "vda").io_errors), (Some(2), None));
 }
@@ -108,11 +108,11 @@ fn udev_fills_in_what_sysfs_does_not_say() {
     let tree = Captured::unpack(Q35);
     tree.remove(&format!("{SATA}/vpd_pg80"));
     tree.remove(&format!("{SATA}/wwid"));
-    assert_eq!(disk(&tree, "sda").id.key(), "sda");
-    tree.write("run/udev/data/b8:0", b"S:disk/by-id/x\nE:ID_SERIAL_SHORT=UDEV-1\nE:ID_WWN=0x5000c500a1b2c3d4\n");
-    let number = std::fs::read_to_string(tree.path(&format!("{SATA}/block/sda/dev"))).unwrap();
-    assert_eq!(number.trim(), "8:0");
-    let id = disk(&tree, "sda").id;
+    assert_eq!(disk(&tree, "sdb").id.key(), "sdb");
+    tree.write("run/udev/data/b8:16", b"S:disk/by-id/x\nE:ID_SERIAL_SHORT=UDEV-1\nE:ID_WWN=0x5000c500a1b2c3d4\n");
+    let number = std::fs::read_to_string(tree.path(&format!("{SATA}/block/sdb/dev"))).unwrap();
+    assert_eq!(number.trim(), "8:16");
+    let id = disk(&tree, "sdb").id;
     assert_eq!((id.serial.as_deref(), id.wwn.as_deref()), (Some("UDEV-1"), Some("naa.5000c500a1b2c3d4")));
 }
 
@@ -131,34 +131,34 @@ fn what_is_known_is_kept_until_the_disk_is_another() {
     let mut known = KnownDisks::default();
     let model = |known: &mut KnownDisks| {
         let disks = known.probe(&tree.host()).unwrap();
-        disks.into_iter().find(|disk| disk.id.name == "sda").unwrap().model.unwrap()
+        disks.into_iter().find(|disk| disk.id.name == "sdb").unwrap().model.unwrap()
     };
     assert_eq!(model(&mut known), "EMULATED HARDDIS");
     tree.write(&format!("{SATA}/model"), b"ANOTHER DISK\n");
     assert_eq!(model(&mut known), "EMULATED HARDDIS");
-    tree.write(&format!("{SATA}/block/sda/diskseq"), b"77\n");
+    tree.write(&format!("{SATA}/block/sdb/diskseq"), b"77\n");
     assert_eq!(model(&mut known), "ANOTHER DISK");
     // What changes is never kept.
-    tree.write(&format!("{SATA}/block/sda/size"), b"8\n");
+    tree.write(&format!("{SATA}/block/sdb/size"), b"8\n");
     tree.write(&format!("{SATA}/state"), b"offline\n");
     let disks = known.probe(&tree.host()).unwrap();
-    let disk = disks.iter().find(|disk| disk.id.name == "sda").unwrap();
+    let disk = disks.iter().find(|disk| disk.id.name == "sdb").unwrap();
     assert_eq!((disk.size_bytes, disk.device_state.as_deref()), (4096, Some("offline")));
     // A pulled disk is forgotten.
-    tree.remove("sys/block/sda");
+    tree.remove("sys/block/sdb");
     assert_eq!(known.probe(&tree.host()).unwrap().len(), 5);
-    assert!(!known.by_name.contains_key("sda"));
+    assert!(!known.by_name.contains_key("sdb"));
 }
 
 #[test]
 fn what_is_broken_is_named() {
     let tree = Captured::unpack(Q35);
-    tree.write(&format!("{SATA}/block/sda/stat"), b"1 2 3\n");
+    tree.write(&format!("{SATA}/block/sdb/stat"), b"1 2 3\n");
     let error = probe_disks(&tree.host()).unwrap_err();
-    assert_eq!(tree.plain(error), "parsing /sys/block/sda/stat: \"1 2 3\" is not 11 counts");
-    tree.write(&format!("{SATA}/block/sda/size"), b"big\n");
+    assert_eq!(tree.plain(error), "parsing /sys/block/sdb/stat: \"1 2 3\" is not 11 counts");
+    tree.write(&format!("{SATA}/block/sdb/size"), b"big\n");
     let error = probe_disks(&tree.host()).unwrap_err();
-    assert_eq!(tree.plain(error), "parsing /sys/block/sda/size: \"big\" is not a number");
+    assert_eq!(tree.plain(error), "parsing /sys/block/sdb/size: \"big\" is not a number");
     let empty = Captured::empty();
     let error = probe_disks(&empty.host()).unwrap_err();
     assert_eq!(empty.plain(error), "reading /sys/block: No such file or directory (os error 2)");

@@ -9,24 +9,15 @@ use hardstand_core::observed::Space;
 
 use super::*;
 use crate::crew::Crew;
+use crate::hang::{LIMIT, run};
 use crate::host::{Scratch, feed_damaged};
 
 const HOST: &str = include_str!("../../../tests/fixtures/mounts/host.mountinfo");
 const REMOUNTED: &str = include_str!("../../../tests/fixtures/mounts/remounted.mountinfo");
 const SANDBOXED: &str = include_str!("../../../tests/fixtures/mounts/sandboxed.mountinfo");
-/// Most a test waits for something that should happen at once, on a machine that is busy with other builds.
-const LIMIT: Duration = Duration::from_secs(30);
 /// A limit short enough to be waited out in a test.
 const SHORT: Duration = Duration::from_secs(2);
 const SPACE: Space = Space { size_bytes: 100, free_bytes: 50, available_bytes: 40, inodes: 10, inodes_free: 5 };
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap()
-        .block_on(async { tokio::time::timeout(LIMIT, future).await.expect("the test should have ended by now") })
-}
 
 /// Lists a made-up machine; every filesystem has the same space.
 fn probed(host: &Host, ignore: &[&str]) -> Vec<Filesystem> {
@@ -45,7 +36,7 @@ fn find<'a>(rows: &'a [Filesystem], point: &str) -> &'a Filesystem {
 
 #[test]
 fn what_stores_something_is_listed_once() {
-    let host = Scratch::new("mounts");
+    let host = Scratch::new();
     host.write("proc/1/mountinfo", HOST);
     let rows = probed(&host, &["/run"]);
     assert_eq!(points(&rows), ["/", "/tmp", "/home", "/mnt/with space", "/mnt/under", "/snap/x"]);
@@ -59,7 +50,7 @@ fn what_stores_something_is_listed_once() {
 
 #[test]
 fn a_remounted_filesystem_is_seen_from_within_the_sandbox() {
-    let host = Scratch::new("mounts");
+    let host = Scratch::new();
     host.write("proc/1/mountinfo", REMOUNTED);
     host.write("proc/self/mountinfo", SANDBOXED);
     let rows = probed(&host, &[]);
@@ -75,7 +66,7 @@ fn a_remounted_filesystem_is_seen_from_within_the_sandbox() {
 
 #[test]
 fn without_the_hosts_table_only_the_superblock_counts() {
-    let host = Scratch::new("mounts");
+    let host = Scratch::new();
     host.write("proc/self/mountinfo", SANDBOXED);
     let rows = probed(&host, &[]);
     assert!(!find(&rows, "/").read_only, "its superblock is writable");
@@ -88,7 +79,7 @@ fn without_the_hosts_table_only_the_superblock_counts() {
 
 #[test]
 fn options_fstab_and_counted_errors_are_told() {
-    let host = Scratch::new("mounts");
+    let host = Scratch::new();
     let gave_up = HOST.replace("ext4 /dev/loop0 rw,", "ext4 /dev/loop0 rw,emergency_ro,");
     host.write("proc/1/mountinfo", gave_up);
     host.write(
@@ -107,7 +98,7 @@ fn options_fstab_and_counted_errors_are_told() {
 
 #[test]
 fn the_live_image_shows_its_root() {
-    let host = Scratch::new("mounts");
+    let host = Scratch::new();
     let table = "1 1 0:2 / / rw - rootfs rootfs rw,size=1k\n20 1 0:30 / /run rw - tmpfs tmpfs rw\n\
                  21 1 0:31 / /var/lib/docker/x rw - overlay overlay rw\n22 1 0:32 / /fat rw - fuse.lxcfs lxcfs rw\n\
                  23 1 0:33 / /auto rw - autofs systemd-1 rw\n24 1 0:34 / /data//deleted rw - ext4 /dev/sdb rw\n";
@@ -165,7 +156,7 @@ impl DeadServer {
 
 #[test]
 fn a_stuck_mount_is_stuck_for_itself_alone_and_asked_once() {
-    let host = Scratch::new("mounts");
+    let host = Scratch::new();
     host.write("proc/1/mountinfo", HOST);
     let server = DeadServer::default();
     let (asked, hangs): (DeadServer, PathBuf) = (server.clone(), host.path("home"));
@@ -197,7 +188,7 @@ fn a_stuck_mount_is_stuck_for_itself_alone_and_asked_once() {
 
 #[test]
 fn a_dead_server_with_many_mounts_takes_few_threads() {
-    let host = Scratch::new("mounts");
+    let host = Scratch::new();
     let rows = (2..60).map(|id| format!("{id} 1 0:{id} / /m{id} rw - nfs4 nas:/{id} rw\n"));
     host.write("proc/1/mountinfo", rows.collect::<String>());
     let (server, asked) = (DeadServer::default(), Arc::new(AtomicUsize::new(0)));

@@ -12,9 +12,9 @@ fn processors_are_read_in_seconds() {
     let cpu = probe_cpu(&Captured::unpack(Q35).host()).unwrap();
     assert_eq!(cpu.times.len(), 2);
     let (number, times) = cpu.times[0];
-    assert_eq!((number, times.user, times.system, times.idle), (0, 0.08, 4.73, 10.02));
-    assert_eq!(cpu.load, [0.37, 0.08, 0.03]);
-    assert_eq!((cpu.interrupts, cpu.procs_running), (6072, 5));
+    assert_eq!((number, times.user, times.system, times.idle), (0, 0.09, 5.04, 12.87));
+    assert_eq!(cpu.load, [0.46, 0.11, 0.04]);
+    assert_eq!((cpu.interrupts, cpu.procs_running), (7732, 3));
     assert!(cpu.vulnerabilities.contains(&("spec_store_bypass".to_owned(), "Vulnerable".to_owned())));
     assert_eq!(cpu.package_throttles, []);
 }
@@ -79,7 +79,7 @@ fn pressure_is_read_and_a_kernel_without_it_has_none() {
     let tree = Captured::unpack(Q35);
     let pressure = probe_pressure(&tree.host()).unwrap();
     let cpu = pressure.cpu_some.unwrap();
-    assert_eq!((cpu.avg, cpu.total_seconds), ([2.98, 1.32, 0.32], 1.275_625));
+    assert_eq!((cpu.avg, cpu.total_seconds), ([2.70, 1.35, 0.34], 1.324_38));
     assert!(pressure.io_full.is_some() && pressure.memory_some.is_some());
     tree.remove("proc/pressure");
     assert_eq!(probe_pressure(&tree.host()).unwrap(), Pressure::default());

@@ -102,7 +102,7 @@ impl<'a> Wanted<'a> {
         let open = || self.offers.iter().filter(|offer| offer.priority >= self.own_priority);
         let best = open().max_by(|a, b| {
             let by_rank = a.priority.cmp(&b.priority).then_with(|| compare(&a.version, &b.version));
-            by_rank.then_with(|| is_security(&a).cmp(&is_security(&b)))
+            by_rank.then_with(|| is_security(a).cmp(&is_security(b)))
         })?;
         Some(PendingPackage {
             name: self.installed.name.clone(),

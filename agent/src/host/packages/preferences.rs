@@ -2,9 +2,11 @@
 //!
 //! It must never pass over a pin it does not understand: then nothing can be said of what would be installed.
 
+use std::io::BufRead;
+
 use super::lists::List;
 use super::open;
-use super::paragraphs::read_paragraphs;
+use super::paragraphs::{ParagraphError, read_paragraphs};
 use crate::host::{Host, HostError};
 
 const FILE: &str = "etc/apt/preferences";
@@ -14,8 +16,9 @@ pub(super) const FOLDER: &str = "etc/apt/preferences.d";
 #[derive(Debug, Default)]
 pub(super) struct Preferences(Vec<Pin>);
 
+/// One pin.
 #[derive(Debug)]
-struct Pin {
+pub(super) struct Pin {
     /// Names or globs; `None` for every package.
     packages: Option<Vec<String>>,
     target: Target,
@@ -45,14 +48,7 @@ impl Preferences {
             if !path.exists() {
                 continue;
             }
-            let read =
-                read_paragraphs(open(&path)?, ["Package", "Pin", "Pin-Priority"], |[packages, pin, priority]| {
-                    // A paragraph of explanations alone is allowed.
-                    if !(packages.is_empty() && pin.is_empty() && priority.is_empty()) {
-                        pins.push(Pin::parse(packages, pin, priority)?);
-                    }
-                    Ok(true)
-                });
+            let read = read_pins(open(&path)?, &mut pins);
             read.map_err(|error| HostError::Parse { what: path.display().to_string(), why: error.to_string() })?;
         }
         Ok(Self(pins))
@@ -66,6 +62,17 @@ impl Preferences {
         let general = || self.0.iter().filter(|pin| pin.packages.is_none()).find(fits);
         named.or_else(general).map(|pin| pin.priority)
     }
+}
+
+/// Reads one file's pins.
+pub(super) fn read_pins(reader: impl BufRead, pins: &mut Vec<Pin>) -> Result<(), ParagraphError> {
+    read_paragraphs(reader, ["Package", "Pin", "Pin-Priority"], |[packages, pin, priority]| {
+        // A paragraph of explanations alone is allowed.
+        if !(packages.is_empty() && pin.is_empty() && priority.is_empty()) {
+            pins.push(Pin::parse(packages, pin, priority)?);
+        }
+        Ok(true)
+    })
 }
 
 impl Pin {

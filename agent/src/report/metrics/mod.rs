@@ -17,9 +17,14 @@ pub(crate) use page::Format;
 use page::{Kind, Page};
 pub(crate) use storage::transport_word;
 
+/// Room for the page of a usual node; a larger one grows.
+const PAGE_BYTES: usize = 48 * 1024;
+/// Room for the lines that are made for each request.
+const AGES_BYTES: usize = 2 * 1024;
+
 /// Renders the part of the page that belongs to one pass.
 pub(crate) fn render(observed: &Observed, health: &Health, format: Format) -> Bytes {
-    let mut page = Page::new(format);
+    let mut page = Page::new(format, PAGE_BYTES);
     health::write(&mut page, observed, health);
     load::write(&mut page, observed);
     storage::write(&mut page, observed, health);
@@ -39,7 +44,7 @@ pub(crate) struct Asked {
 /// Renders the first lines, which are made anew for each request: how old what follows is. They need no collector, so
 /// that an agent whose pass hangs says so by itself.
 pub(crate) fn render_ages(observed: &Observed, asked: Asked, format: Format) -> Bytes {
-    let mut page = Page::new(format);
+    let mut page = Page::new(format, AGES_BYTES);
     page.family("hardstand_pass_age_seconds", Kind::Gauge, "Seconds since the pass that this page shows.")
         .sample(&[], milliseconds(asked.pass_age_seconds));
     page.family(

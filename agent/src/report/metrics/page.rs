@@ -67,8 +67,9 @@ pub(super) struct Family<'a> {
 }
 
 impl Page {
-    pub(super) fn new(format: Format) -> Self {
-        Self { format, out: String::with_capacity(32 * 1024), hasher: RandomState::new() }
+    /// An empty page with room for `bytes`.
+    pub(super) fn new(format: Format, bytes: usize) -> Self {
+        Self { format, out: String::with_capacity(bytes), hasher: RandomState::new() }
     }
 
     /// Opens a family under its full name (with `_total`, with `_info`).

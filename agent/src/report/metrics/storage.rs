@@ -60,7 +60,7 @@ fn filesystem_labels(filesystem: &Filesystem) -> [(&'static str, &str); 3] {
 }
 
 fn write_presence(page: &mut Page, disks: &[Disk], health: &Health) {
-    let present: BTreeSet<&str> = disks.iter().map(|disk| disk.id.key()).collect();
+    let present: BTreeSet<_> = disks.iter().map(|disk| disk.id.key()).collect();
     let findings = health.findings.iter();
     let gone = findings.filter(|finding| finding.check == PRESENCE_CHECK && finding.severity != Severity::Ok);
     let mut family =

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use hardstand_core::Observed;
 use hardstand_core::observed::{Moment, Role};
 use hardstand_core::reading::Sample;
+use hardstand_core::{History, Observed, Settings, judge};
 use hardstand_exec::Run;
 
 use super::{Asked, Format, render, render_ages};
@@ -83,6 +83,19 @@ fn every_family_is_declared_even_when_nothing_could_be_read() {
     assert_eq!(missing, Vec::<String>::new());
     let page = page(&nothing, Format::Text);
     assert!(page.contains("hardstand_collector_success{collector=\"cpu\"} 0\n"), "{page}");
+}
+
+#[test]
+fn a_disk_that_vanished_stays_on_the_page_with_0() {
+    let (settings, mut history) = (Settings::default(), History::default());
+    let mut seen = observed();
+    judge(&seen, &settings, &mut history);
+    seen.disks = Sample::fresh(Vec::new(), 0.0);
+    seen.at.boottime_seconds += 10.0;
+    let health = judge(&seen, &settings, &mut history);
+    let page = render(&seen, &health, Format::Text);
+    let page = std::str::from_utf8(&page).unwrap();
+    assert!(page.contains("\nhardstand_disk_present{serial=\"S5GXNX0T123456A\"} 0\n"), "{page}");
 }
 
 #[test]

@@ -18,8 +18,15 @@ struct Fixture {
     dir: tempfile::TempDir,
 }
 
+/// The sample pass, seen just now.
+fn seen_now() -> hardstand_core::Observed {
+    let mut seen = observed();
+    seen.at.boottime_seconds = seconds_of(ClockId::CLOCK_BOOTTIME);
+    seen
+}
+
 fn fixture() -> Fixture {
-    let (publish, published) = watch::channel(Arc::new(Published::new(observed(), sick())));
+    let (publish, published) = watch::channel(Arc::new(Published::new(seen_now(), sick())));
     let (forget, wishes) = mpsc::channel(1);
     Fixture { shared: Shared { published, forget }, publish, wishes, dir: tempfile::tempdir().unwrap() }
 }
@@ -90,7 +97,7 @@ fn the_socket_serves_the_documents_of_the_newest_pass() {
         assert!(health.contains(r#"{"schema":"hardstand.health/1","node":"pve1","verdict":"crit""#), "{health}");
         let mut healthy = sick();
         healthy.verdict = hardstand_core::Severity::Ok;
-        fixture.publish.send_replace(Arc::new(Published::new(observed(), healthy)));
+        fixture.publish.send_replace(Arc::new(Published::new(seen_now(), healthy)));
         let health = ask_unix(&fixture.socket(), "GET", "/v1/health").await;
         assert!(health.contains(r#""verdict":"ok""#), "{health}");
         let inventory = ask_unix(&fixture.socket(), "GET", "/v1/inventory").await;
