@@ -163,35 +163,7 @@ pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Most a test waits for something that should happen at once, on a machine that is busy with other builds.
-    const LIMIT: Duration = Duration::from_secs(30);
-
-    /// A door that keeps a job until it is opened.
-    #[derive(Clone, Default)]
-    struct Door(Arc<(Mutex<bool>, Condvar)>);
-
-    impl Door {
-        fn wait(&self) {
-            let mut open = self.0.0.lock().unwrap();
-            while !*open {
-                open = self.0.1.wait(open).unwrap();
-            }
-        }
-
-        fn open(&self) {
-            *self.0.0.lock().unwrap() = true;
-            self.0.1.notify_all();
-        }
-    }
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap()
-            .block_on(async { tokio::time::timeout(LIMIT, future).await.expect("the test should have ended by now") })
-    }
+    use crate::hang::{Door, run};
 
     #[test]
     fn hung_jobs_keep_only_their_own_threads() {

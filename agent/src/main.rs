@@ -5,6 +5,8 @@
 mod cli;
 mod config;
 mod crew;
+#[cfg(test)]
+mod hang;
 mod helper;
 mod host;
 mod probe;

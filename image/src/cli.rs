@@ -27,6 +27,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Read a recipe with its ancestors and overlays; say what it means or what is wrong. Touches no network.
+    #[command(after_help = hardstand_recipe::recipe::HELP)]
     Check {
         /// The recipe.
         recipe: PathBuf,
@@ -198,6 +199,9 @@ async fn lock(args: &LockArgs) -> Result<(), Problem> {
     let path = lock_path(&args.recipe, args.lock.as_deref());
     let store = Store::open(args.store.as_deref())?;
     let mirrors = mirrors::find(args.mirror.as_deref(), args.security_mirror.as_deref())?;
+    if mirrors.security.is_none() && !args.locked {
+        say("no security archive is known, so the lock will lack its updates; name one with --security-mirror URL");
+    }
     let lock = if args.locked {
         let lock = load::lock(&path)?;
         lock.check(&path.display().to_string(), &recipe)?;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hardstand_exec::{Run, find};
+use hardstand_exec::{ExecError, Run, find};
 
 use crate::deb;
 use crate::files;
@@ -55,9 +55,7 @@ pub(crate) async fn bootstrap(
     if !make_initrd {
         run = run.env("INITRD", "No");
     }
-    run.lines(|_, line| progress.add(done_bytes(line, &sizes)))
-        .await
-        .doing(|| "installing the packages of the lock with mmdebstrap".to_owned())?;
+    run.lines(|_, line| progress.add(done_bytes(line, &sizes))).await.map_err(explain)?;
     progress.end();
     files::read(&tar)
 }
@@ -76,6 +74,17 @@ async fn write_repository(dir: &Path, sources: &[Source]) -> Result<(), Problem>
         let _ = writeln!(index, "{control}\nFilename: ./{name}\nSize: {}\nSHA256: {}\n", source.size, source.sha256);
     }
     files::write(&dir.join("Packages"), index.as_bytes())
+}
+
+/// mmdebstrap's words when nothing lets an ordinary user make a root tree become a way out.
+fn explain(error: ExecError) -> Problem {
+    match &error {
+        ExecError::Failed { stderr, .. } if stderr.contains("unable to pick chroot mode") => Problem::Refused(
+            "this user cannot make a root tree: install uidmap and give the user a range in /etc/subuid and /etc/subgid, or build as root"
+                .to_owned(),
+        ),
+        _ => Problem::Program { doing: "installing the packages of the lock with mmdebstrap".to_owned(), source: error },
+    }
 }
 
 /// dpkg speaks of every package twice: when it unpacks it and when it sets it up. Each counts half.

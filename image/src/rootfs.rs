@@ -8,6 +8,7 @@ use hardstand_recipe::tree::{Bytes, Kind, Node, Origin, Tree};
 use tar::{Archive, EntryType};
 
 use crate::problem::{Doing, Problem};
+use crate::progress::say;
 
 /// Turns a tar into a tree whose files point into the tar's bytes.
 pub(crate) fn from_tar(tar: Vec<u8>, clock: u64) -> Result<Tree, Problem> {
@@ -17,7 +18,7 @@ pub(crate) fn from_tar(tar: Vec<u8>, clock: u64) -> Result<Tree, Problem> {
     let mut groups: HashMap<String, u32> = HashMap::new();
     let mut archive = Archive::new(Cursor::new(whole.as_slice()));
     for entry in archive.entries().doing(doing)? {
-        let entry = entry.doing(doing)?;
+        let mut entry = entry.doing(doing)?;
         let path = plain(&String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| {
             Problem::Refused("a package ships a file whose name is not UTF-8; leave that package out".to_owned())
         })?);
@@ -42,6 +43,9 @@ pub(crate) fn from_tar(tar: Vec<u8>, clock: u64) -> Result<Tree, Problem> {
         if path.is_empty() {
             continue;
         }
+        if has_capability(&mut entry) {
+            say(&format!("/{path} loses its file capability: neither an initrd nor our disk image carries it"));
+        }
         let header = entry.header();
         let node = Node {
             mode: header.mode().doing(doing)? & 0o7777,
@@ -54,6 +58,12 @@ pub(crate) fn from_tar(tar: Vec<u8>, clock: u64) -> Result<Tree, Problem> {
         tree.insert(&path, node);
     }
     Ok(tree)
+}
+
+/// Whether the tar records a file capability, as `ping` has one.
+fn has_capability<R: std::io::Read>(entry: &mut tar::Entry<'_, R>) -> bool {
+    let Ok(Some(extensions)) = entry.pax_extensions() else { return false };
+    extensions.flatten().any(|extension| extension.key_bytes() == b"SCHILY.xattr.security.capability")
 }
 
 fn plain(path: &str) -> String {

@@ -73,3 +73,34 @@ pub(crate) fn microcode(tree: &Tree, clock: u64) -> Result<Vec<u8>, Problem> {
     }
     Ok(hardstand_recipe::cpio::archive(&early))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::microcode;
+    use hardstand_recipe::tree::{Node, Origin, Tree};
+
+    #[test]
+    fn microcode_of_both_vendors_goes_where_the_kernel_looks() {
+        let mut tree = Tree::default();
+        for (path, content) in [
+            ("usr/lib/firmware/amd-ucode/microcode_amd.bin", "AMD1"),
+            ("usr/lib/firmware/amd-ucode/microcode_amd.bin.asc", "signature"),
+            ("usr/lib/firmware/intel-ucode/06-8f-07", "INTEL1"),
+            ("usr/lib/firmware/intel-ucode/06-8f-08", "INTEL2"),
+        ] {
+            tree.insert(path, Node::file(content.as_bytes().to_vec(), 0, Origin::Packages));
+        }
+        let archive = microcode(&tree, 7).unwrap();
+        let text = String::from_utf8_lossy(&archive);
+        assert!(text.starts_with("070701"), "the kernel finds early microcode in an uncompressed archive only");
+        assert!(text.contains("kernel/x86/microcode/AuthenticAMD.bin\0") && text.contains("AMD1"));
+        assert!(text.contains("kernel/x86/microcode/GenuineIntel.bin\0") && text.contains("INTEL1INTEL2"));
+        assert!(!text.contains("signature"));
+    }
+
+    #[test]
+    fn microcode_that_was_asked_for_and_is_missing_is_an_error() {
+        let error = microcode(&Tree::default(), 7).unwrap_err().to_string();
+        assert!(error.starts_with("microcode = true, but the tree holds no microcode"), "{error}");
+    }
+}

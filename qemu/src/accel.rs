@@ -3,22 +3,17 @@
 //!
 //! It must never report KVM because of a device node.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use hardstand_exec::{Run, find};
+use hardstand_exec::Run;
 
 use crate::args::{Accel, Firmware};
 use crate::{machine, wait};
 
 /// OVMF writes its first line after 1 s on hardware and 3 s under emulation; a KVM that takes longer is of no use.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
-
-/// The QEMU program of this machine.
-pub(crate) fn qemu() -> Result<PathBuf> {
-    find("qemu-system-x86_64").context("finding qemu-system-x86_64; install qemu-system-x86, or start through qemu/lab")
-}
 
 /// Boots OVMF under KVM, and falls back to emulation when it does not speak in time. `dir` takes the probe's files.
 pub(crate) async fn probe(dir: &Path) -> Result<Accel> {
@@ -32,7 +27,7 @@ async fn speaks(dir: &Path, accel: &str, limit: Duration) -> Result<bool> {
     let Firmware::Uefi { code, vars } = machine::uefi(dir)? else { return Ok(false) };
     let (serial, log) = (dir.join("probe.console"), dir.join("probe.qemu.log"));
     let log_file = std::fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-    let mut qemu = Run::new(qemu()?, limit)
+    let mut qemu = Run::new(machine::qemu()?, limit)
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-cpu", "max", "-m", "256M"])
         .args(["-accel", accel, "-serial", &format!("file:{}", serial.display())])
         .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", code.display())])

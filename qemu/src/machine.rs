@@ -10,7 +10,6 @@ use anyhow::{Context as _, Result, bail};
 use hardstand_exec::{Run, Started, find};
 use serde_json::{Map, Value, json};
 
-use crate::accel;
 use crate::args::{Bus, Disk, Firmware, Format, Machine, device, device_id};
 use crate::console;
 use crate::guest::Guest;
@@ -47,7 +46,7 @@ impl Running {
         let log = std::fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         std::fs::create_dir_all(&machine.room).with_context(|| format!("creating {}", machine.room.display()))?;
         // The deadline does not apply to a started program.
-        let qemu = Run::new(accel::qemu()?, Duration::ZERO).args(machine.argv()).start(log)?;
+        let qemu = Run::new(qemu()?, Duration::ZERO).args(machine.argv()).start(log)?;
         let since = Instant::now();
         let guest = Guest::connect(&machine.control_socket()).await?;
         let qmp = Qmp::connect(&machine.qmp_socket()).await?;
@@ -161,6 +160,11 @@ pub(crate) fn abandoned_rooms() -> Vec<PathBuf> {
         harness.is_some_and(|id| !Path::new("/proc").join(id).exists())
     });
     abandoned.collect()
+}
+
+/// The QEMU program of this machine.
+pub(crate) fn qemu() -> Result<PathBuf> {
+    find("qemu-system-x86_64").context("finding qemu-system-x86_64; install qemu-system-x86, or start through qemu/lab")
 }
 
 /// OVMF with a fresh variable store kept in `dir`.

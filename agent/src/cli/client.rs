@@ -67,6 +67,8 @@ pub(super) struct Agent {
 impl Agent {
     /// The agent that listens on `socket`. Nothing is asked yet.
     pub(super) fn at(socket: &Path) -> Result<Self, ClientError> {
+        // The client wants to know its cryptography even for a socket on this machine. A second call finds it set.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().unix_socket(socket).pool_max_idle_per_host(0).build();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok(Self {

@@ -7,12 +7,11 @@ use std::process::ExitCode;
 use clap::Args;
 use hardstand_core::Severity;
 
-use super::client::Agent;
+use super::source::Source;
 use super::{EXIT_UNKNOWN, ViewArgs, complain, watch};
 use crate::report::document::HealthDocument;
 use crate::report::health_screen::health_screen;
 use crate::report::terminal::{self, Style};
-use crate::{config, run};
 
 /// `hardstand health`
 #[derive(Debug, Args)]
@@ -49,30 +48,6 @@ pub(super) fn run(args: &HealthArgs) -> ExitCode {
                 complain(&error);
             }
             ExitCode::from(EXIT_UNKNOWN)
-        }
-    }
-}
-
-/// Where the health comes from.
-pub(super) enum Source<'a> {
-    /// The running agent.
-    Agent(Agent),
-    /// One pass from here, each time it is asked for.
-    Local(&'a ViewArgs),
-}
-
-impl<'a> Source<'a> {
-    pub(super) fn of(view: &'a ViewArgs) -> anyhow::Result<Self> {
-        if view.local { Ok(Self::Local(view)) } else { Ok(Self::Agent(Agent::at(&view.socket.socket)?)) }
-    }
-
-    pub(super) fn health(&self) -> anyhow::Result<HealthDocument> {
-        match self {
-            Self::Agent(agent) => Ok(agent.get("/v1/health")?),
-            Self::Local(view) => {
-                let (_, health) = run::local_pass(config::load(view.config.as_deref())?.settings)?;
-                Ok(HealthDocument::from(&health))
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod health;
 mod inventory;
 mod node;
 mod parse;
+mod source;
 mod status;
 mod watch;
 

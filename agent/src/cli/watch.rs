@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hardstand_core::Severity;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::health::Source;
+use super::source::Source;
 use crate::report::document::{HealthDocument, rfc3339};
 use crate::report::health_screen::health_screen;
 use crate::report::sentence::document_sentence;

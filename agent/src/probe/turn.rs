@@ -178,41 +178,12 @@ impl<T: Clone + Send + 'static> Turn<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Condvar, Mutex};
-
     use super::*;
     use crate::crew::Crew;
+    use crate::hang::{Door, LIMIT, run};
 
-    /// Most a test waits for something that should happen at once, on a machine that is busy with other builds.
-    const LIMIT: Duration = Duration::from_secs(30);
     /// A deadline short enough to be waited out in a test.
     const SHORT: Duration = Duration::from_millis(60);
-
-    /// A door that keeps a collector until it is opened.
-    #[derive(Clone, Default)]
-    struct Door(Arc<(Mutex<bool>, Condvar)>);
-
-    impl Door {
-        fn wait(&self) {
-            let mut open = self.0.0.lock().unwrap();
-            while !*open {
-                open = self.0.1.wait(open).unwrap();
-            }
-        }
-
-        fn open(&self) {
-            *self.0.0.lock().unwrap() = true;
-            self.0.1.notify_all();
-        }
-    }
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap()
-            .block_on(async { tokio::time::timeout(LIMIT, future).await.expect("the test should have ended by now") })
-    }
 
     /// Starts a turn that runs `work` on the crew, with a short deadline.
     fn start<T: Clone + Send + 'static>(turn: &mut Turn<T>, crew: &Crew, work: impl FnOnce() -> T + Send + 'static) {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::size;
 
 /// Every key a recipe knows, for the "did you mean" of an error.
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 23] = [
     "extends",
     "description",
     "suite",
@@ -29,13 +29,35 @@ const KEYS: [&str; 26] = [
     "outputs",
     "compression",
     "size_budget",
-    "memory",
     "disk",
     "esp",
-    "size",
     "label",
-    "image",
 ];
+
+/// The keys of a recipe, for `hardstand-image check --help`.
+pub const HELP: &str = "\
+A recipe is a TOML file. Lists are appended to those of the recipe it extends, single values replace them.
+  extends         name of a recipe beside this one, without .toml
+  description     one line for people
+  suite           codename of the Debian release, \"trixie\"
+  components      more components of the archive than \"main\"
+  packages        packages by name; what they need comes along
+  local_packages  packages that come as files: build --package FILE.deb
+  overlays        directories laid over the tree: NAME is ../overlays/NAME, a name with a slash is a path
+  cmdline         words of the kernel command line
+  kernel          \"cloud\" or \"metal\"
+  modules         patterns of kernel modules to keep, each with what it needs; none keeps all
+  firmware        true adds the firmware packages
+  microcode       true adds processor microcode, loaded before anything else
+  zfs             not built yet
+  remove, keep    patterns of paths taken out of the tree, and of those that stay all the same
+  early           patterns of paths unpacked first (root = \"ram\")
+  root            \"ram\" (the tree is the initrd) or \"disk\" (an ext4 partition)
+  outputs         \"uki\", \"netboot\", \"disk\"
+  compression     zstd level of the initrd, 1 to 19
+  size_budget     most bytes of uki.efi, \"80 MB\"
+  [disk]          esp and root: sizes; label: of the root file system
+In patterns, * stays inside one part of a path and ** crosses parts.";
 
 /// Why a recipe is refused. The text names the file, the line where there is one, and the way out.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -357,65 +379,4 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Kernel, Output, RecipeError, Root, parse, resolve};
-
-    #[test]
-    fn an_unknown_key_is_refused_with_the_nearest_one() {
-        let error = parse("live.toml", "extends = \"base\"\n\npakages = [\"dbus\"]\n").unwrap_err();
-        assert_eq!(error.to_string(), "live.toml:3: unknown key `pakages`; did you mean `packages`?");
-        let error = parse("live.toml", "[disk]\nezp = \"1 MB\"\n").unwrap_err();
-        assert_eq!(error.to_string(), "live.toml:2: unknown key `ezp`; did you mean `esp`?");
-        let error = parse("live.toml", "kernel = \"hurd\"\n").unwrap_err();
-        assert_eq!(error.to_string(), "live.toml:1: unknown variant `hurd`, expected `cloud` or `metal`");
-        let error = parse("live.toml", "packages = \n").unwrap_err();
-        assert!(matches!(error, RecipeError::Text { line: 1, .. }), "{error}");
-    }
-
-    #[test]
-    fn children_append_to_lists_and_replace_values() {
-        let base = parse(
-            "base.toml",
-            "suite = \"trixie\"\nkernel = \"metal\"\npackages = [\"udev\", \"dbus\"]\ncmdline = [\"a\"]\noverlays = [\"base\"]",
-        )
-        .unwrap();
-        let child = parse(
-            "x.toml",
-            "extends = \"base\"\nkernel = \"cloud\"\npackages = [\"apt\", \"dbus\"]\ncmdline = [\"b=1\"]\noverlays = [\"x\"]\nsize_budget = \"80 MB\"\nroot = \"disk\"\noutputs = [\"disk\"]",
-        )
-        .unwrap();
-        let recipe = resolve("x", "x.toml", vec![base, child]).unwrap();
-        assert_eq!(recipe.packages, ["apt", "dbus", "linux-image-cloud-amd64", "systemd-boot-efi", "udev"]);
-        assert_eq!(recipe.cmdline, "a b=1");
-        assert_eq!(recipe.overlays, ["base", "x"]);
-        assert_eq!((recipe.kernel, recipe.root), (Kernel::Cloud, Root::Disk));
-        assert_eq!(recipe.size_budget, Some(80_000_000));
-        assert_eq!(recipe.outputs.into_iter().collect::<Vec<_>>(), [Output::Uki, Output::Disk]);
-    }
-
-    #[test]
-    fn switches_bring_their_packages_and_components() {
-        let file = parse("m.toml", "suite = \"trixie\"\nkernel = \"metal\"\nmicrocode = true").unwrap();
-        let recipe = resolve("m", "m.toml", vec![file]).unwrap();
-        assert_eq!(recipe.components, ["main", "non-free-firmware"]);
-        assert!(recipe.packages.contains(&"intel-microcode".to_owned()));
-    }
-
-    #[test]
-    fn what_cannot_be_built_is_refused_with_a_way_out() {
-        let refused =
-            |text: &str| resolve("x", "x.toml", vec![parse("x.toml", text).unwrap()]).unwrap_err().to_string();
-        assert_eq!(refused("suite = \"trixie\""), "x.toml: no kernel; say kernel = \"cloud\" or kernel = \"metal\"");
-        assert_eq!(refused("kernel = \"cloud\""), "x.toml: no suite; say suite = \"trixie\"");
-        let base = "suite = \"trixie\"\nkernel = \"cloud\"\n";
-        assert_eq!(
-            refused(&format!("{base}compression = 22")),
-            "x.toml: compression = 22 is not a zstd level the kernel unpacks; use 1 to 19"
-        );
-        assert_eq!(
-            refused(&format!("{base}[disk]\nesp = \"many\"")),
-            "x.toml: disk.esp: `many` is not a unit; write kB, MB, GB, KiB, MiB or GiB, as in \"80 MB\""
-        );
-        assert!(refused(&format!("{base}zfs = true")).contains("not built yet"));
-    }
-}
+mod tests;

@@ -9,24 +9,15 @@ use hardstand_core::observed::Space;
 
 use super::*;
 use crate::crew::Crew;
+use crate::hang::{LIMIT, run};
 use crate::host::{Scratch, feed_damaged};
 
 const HOST: &str = include_str!("../../../tests/fixtures/mounts/host.mountinfo");
 const REMOUNTED: &str = include_str!("../../../tests/fixtures/mounts/remounted.mountinfo");
 const SANDBOXED: &str = include_str!("../../../tests/fixtures/mounts/sandboxed.mountinfo");
-/// Most a test waits for something that should happen at once, on a machine that is busy with other builds.
-const LIMIT: Duration = Duration::from_secs(30);
 /// A limit short enough to be waited out in a test.
 const SHORT: Duration = Duration::from_secs(2);
 const SPACE: Space = Space { size_bytes: 100, free_bytes: 50, available_bytes: 40, inodes: 10, inodes_free: 5 };
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap()
-        .block_on(async { tokio::time::timeout(LIMIT, future).await.expect("the test should have ended by now") })
-}
 
 /// Lists a made-up machine; every filesystem has the same space.
 fn probed(host: &Host, ignore: &[&str]) -> Vec<Filesystem> {
