@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hardstand_exec::{Run, Started, find};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -135,10 +135,16 @@ impl Server {
     }
 
     async fn start(run: Run, scene: &Scene, name: &str, port: u16) -> Result<Self> {
-        let log = scene.dir.join(format!("{name}.log"));
-        let log = std::fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-        let server = Self { program: run.start(log)?, port };
-        until(&format!("{name} to serve its page"), UP_LIMIT, async || Ok(server.page().await.ok())).await?;
+        let path = scene.dir.join(format!("{name}.log"));
+        let log = std::fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+        let mut server = Self { program: run.start(log)?, port };
+        until(&format!("{name} to serve its page"), UP_LIMIT, async || {
+            if let Some(status) = server.program.ended()? {
+                bail!("{name} ended with {status}; its words are in {}", path.display());
+            }
+            Ok(server.page().await.ok())
+        })
+        .await?;
         Ok(server)
     }
 
