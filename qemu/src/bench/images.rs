@@ -11,12 +11,14 @@ use crate::house::House;
 
 /// A cold build fetches some 80 packages first.
 const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
-/// The list the anchor was measured with.
+/// The list the anchor was measured with. Its image is smaller than the anchor's at this compression too; `live` spends
+/// more on its size.
 const NINE_PACKAGES: &str = r#"description = "the nine packages of the comparison"
 suite = "trixie"
 kernel = "cloud"
 root = "ram"
 outputs = ["uki"]
+compression = 12
 packages = ["systemd", "systemd-sysv", "dbus", "udev", "iproute2", "kmod", "openssh-server", "systemd-boot-efi"]
 cmdline = ["console=ttyS0"]
 remove = ["/etc/ssh/ssh_host_*"]
@@ -34,6 +36,7 @@ pub(super) async fn measure(house: &House, images: &Path) -> Result<Vec<Row>> {
     println!("building it again with another overlay");
     write(&overlay, "second\n")?;
     let warm = timed(build(house, &dir, &recipe)).await?;
+    let nine = std::fs::metadata(dir.join("nine/uki.efi")).context("reading the size of the image of nine packages")?;
     let live = std::fs::metadata(images.join("live/uki.efi")).context("reading the size of the live image")?;
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
     Ok(vec![
@@ -46,8 +49,13 @@ pub(super) async fn measure(house: &House, images: &Path) -> Result<Vec<Row>> {
         },
         Row {
             figure: "image of nine packages, cold",
-            ours: format!("{} (of which resolving and fetching {})", seconds(cold), seconds(fetch)),
-            peer: "mkosi 25.3 48 to 57 s (published)".to_owned(),
+            ours: format!(
+                "{}, {} of it resolving and fetching; {:.1} MB",
+                seconds(cold),
+                seconds(fetch),
+                nine.len() as f64 / 1e6
+            ),
+            peer: "mkosi 25.3 48 to 57 s, 112.6 MB (published)".to_owned(),
             target: "<= 57 s",
             reached: Some(cold <= Duration::from_secs(57)),
         },
