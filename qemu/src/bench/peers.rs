@@ -26,6 +26,8 @@ const IDLE_WINDOW: Duration = Duration::from_secs(60);
 const IDLE_PERIOD: Duration = Duration::from_secs(10);
 /// Pages asked for when a page is measured.
 const PAGES: u32 = 300;
+/// The longest interval the agent takes; the pages are served within a second, so hardly a pass falls in between.
+const SELDOM_SECS: u64 = 60;
 /// One page of either is under 200 kB.
 const PAGE_LIMIT: Duration = Duration::from_secs(30);
 /// Where the agent under measurement serves.
@@ -101,7 +103,7 @@ async fn agent(scene: &Scene, program: &Path) -> Result<Used> {
     tokio::time::sleep(COLLECT_WINDOW).await;
     let collection = (each_second.cpu()? - before).div_f64(start.elapsed().as_secs_f64());
     drop(each_second);
-    let seldom = Server::agent(scene, program, "agent-1h", 3600).await?;
+    let seldom = Server::agent(scene, program, "agent-60s", SELDOM_SECS).await?;
     let page = seldom.page_cost().await?;
     drop(seldom);
     let by_default = Server::agent(scene, program, "agent-10s", IDLE_PERIOD.as_secs()).await?;
@@ -119,8 +121,12 @@ struct Server {
 impl Server {
     async fn agent(scene: &Scene, program: &Path, name: &str, interval_secs: u64) -> Result<Self> {
         let (config, state) = (scene.dir.join(format!("{name}.toml")), scene.dir.join(name));
-        let text =
-            format!("[probe]\ninterval_secs = {interval_secs}\n[metrics]\nlisten = \"127.0.0.1:{AGENT_PORT}\"\n");
+        // A collector may not take longer than a pass lasts; 5 s is the default.
+        let deadline_secs = interval_secs.min(5);
+        let text = format!(
+            "[probe]\ninterval_secs = {interval_secs}\ndeadline_secs = {deadline_secs}\n\
+             [metrics]\nlisten = \"127.0.0.1:{AGENT_PORT}\"\n"
+        );
         std::fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
         std::fs::create_dir_all(&state).with_context(|| format!("creating {}", state.display()))?;
         let run = Run::new(program, Duration::ZERO)
