@@ -32,15 +32,13 @@ pub(crate) async fn bootstrap(
     clock: u64,
     make_initrd: bool,
 ) -> Result<Vec<u8>, Problem> {
-    let mmdebstrap =
-        find("mmdebstrap").ok_or_else(|| Problem::Refused("mmdebstrap is missing; install mmdebstrap".to_owned()))?;
     let repository = scratch.join("repository");
     write_repository(&repository, sources).await?;
     let tar = scratch.join("root.tar");
     let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
     let sizes: HashMap<&str, u64> = sources.iter().map(|source| (source.name.as_str(), source.size)).collect();
     let mut progress = Progress::new("installing packages", sources.iter().map(|source| source.size).sum());
-    let mut run = Run::new(mmdebstrap, LIMIT)
+    let mut run = contained()?
         .env("SOURCE_DATE_EPOCH", clock.to_string())
         .env("TMPDIR", scratch)
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -58,6 +56,21 @@ pub(crate) async fn bootstrap(
     run.lines(|_, line| progress.add(done_bytes(line, &sizes))).await.map_err(explain)?;
     progress.end();
     files::read(&tar)
+}
+
+/// mmdebstrap, so started that nothing of it outlives it. As root it mounts /proc, /sys and parts of /dev inside the
+/// tree: in a mount namespace of its own, so that a killed build leaves no door from its directory to the machine; and
+/// with process ids of its own, so that dpkg ends with it. An ordinary user's mmdebstrap makes both by itself.
+fn contained() -> Result<Run, Problem> {
+    let program = |name: &str, package: &str| {
+        find(name).ok_or_else(|| Problem::Refused(format!("{name} is missing; install {package}")))
+    };
+    let mmdebstrap = program("mmdebstrap", "mmdebstrap")?;
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(Run::new(mmdebstrap, LIMIT));
+    }
+    let namespaces = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
+    Ok(Run::new(program("unshare", "util-linux")?, LIMIT).args(namespaces).arg(mmdebstrap))
 }
 
 /// A flat archive: the files and an index of them. It is not signed: every file was checked against the lock.

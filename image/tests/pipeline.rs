@@ -324,6 +324,9 @@ async fn a_killed_build_is_followed_by_a_good_one() {
     }
     build.kill().await.unwrap();
     assert!(!lab.path("killed").exists());
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let left: Vec<_> = mounts.lines().filter(|line| line.contains(lab.path("").to_str().unwrap())).collect();
+    assert!(left.is_empty(), "mounts left behind: {left:?}");
     assert_eq!(fs::read_dir(lab.path("killed-store/derived")).unwrap().count(), 0);
     lab.build("tiny.toml", "killed-store", "killed").success().await.unwrap();
     assert_eq!(fs::read(lab.path("killed/SHA256SUMS")).unwrap(), fs::read(lab.path("image/SHA256SUMS")).unwrap());
