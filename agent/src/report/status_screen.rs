@@ -3,7 +3,7 @@
 //! It must never show an old value as a present one: what is not current is named at the end.
 
 use hardstand_core::observed::{
-    Disk, Filesystem, Kernel, Nic, Observed, OperState, Packages, PowerState, RebootReason, Smart,
+    Disk, Filesystem, Kernel, Nic, Observed, OperState, Packages, PowerState, RebootReason, Role, Smart,
 };
 use hardstand_core::{Reading, Severity};
 
@@ -42,7 +42,10 @@ fn write_node(out: &mut String, seen: &Observed, style: Style, now: u64) {
         out.push_str(&line(style, "boot id", &kernel.boot_id));
         out.push_str(&line(style, "reboot", &reboot(kernel)));
     }
-    if let Some(packages) = seen.packages.shown() {
+    // A live image is replaced, not updated.
+    if let Some(packages) = seen.packages.shown()
+        && seen.role != Role::Live
+    {
         out.push_str(&line(style, "updates", &updates(packages, now)));
     }
     if let Some(cpu) = seen.cpu.shown() {
