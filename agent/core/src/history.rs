@@ -1,7 +1,8 @@
 //! What earlier passes leave to later ones: counters that rise, conditions that last, disks that were there.
 //!
 //! Invariant: durations are differences of CLOCK_BOOTTIME alone; the wall clock is kept only to be shown (S16).
-//! It must never grow without limit: each map is pruned of what a pass did not touch.
+//! It must never forget because a collector was away for a while, nor keep for ever what is gone: what no pass has
+//! touched for an hour is dropped. Disks stay until they are forgotten on purpose, best values until the next boot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,10 @@ const BUCKETS_PER_WINDOW: f64 = 96.0;
 const TREND_SAMPLES: usize = 73;
 /// Seconds between two samples of a trend.
 const TREND_STEP_SECONDS: f64 = 300.0;
+
+/// Seconds for which a counter, condition or trend is kept that no pass touches, because its collector hangs or its
+/// subject is gone.
+const KEEP_UNTOUCHED_SECONDS: f64 = 3_600.0;
 
 /// The memory of the rules. Kept across restarts of the agent; its form is the agent's own.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -34,6 +39,9 @@ pub struct History {
     lost: Option<String>,
     #[serde(skip)]
     touched: BTreeSet<String>,
+    /// When each counter, condition and trend was last touched, in boottime seconds.
+    #[serde(skip)]
+    last_touched: BTreeMap<String, f64>,
     #[serde(skip)]
     now: Moment,
 }
@@ -90,21 +98,32 @@ impl History {
                 counter.rises = if risen == 0 { Vec::new() } else { vec![(now.boottime_seconds, risen)] };
             }
             self.conditions.clear();
+            self.last_touched.clear();
             self.trends.clear();
             self.best.clear();
         }
         boot_id.clone_into(&mut self.boot_id);
     }
 
-    /// Ends a pass: forgets what it did not touch.
+    /// Ends a pass: a finding that is gone is forgotten at once, what it was judged by after a while.
     pub(crate) fn end(&mut self) {
         let touched = std::mem::take(&mut self.touched);
         self.since.retain(|key, _| touched.contains(key));
-        self.conditions.retain(|key, _| touched.contains(key));
-        self.trends.retain(|key, _| touched.contains(key));
-        // A device that is away for a while keeps its counters while it is remembered as a disk; a kernel
-        // counter that is gone starts anew.
-        self.counters.retain(|key, counter| counter.lasting || touched.contains(key));
+        let now = self.now.boottime_seconds;
+        let last_touched = &mut self.last_touched;
+        // What an earlier run of the agent left counts as touched at its first sight.
+        let mut keep = |key: &String| {
+            let last = last_touched.entry(key.clone()).or_insert(now);
+            if touched.contains(key) {
+                *last = now;
+            }
+            now - *last <= KEEP_UNTOUCHED_SECONDS
+        };
+        self.conditions.retain(|key, _| keep(key));
+        self.trends.retain(|key, _| keep(key));
+        // A device keeps its counters while it is away: they are its own.
+        self.counters.retain(|key, counter| keep(key) || counter.lasting);
+        self.last_touched.retain(|_, last| now - *last <= KEEP_UNTOUCHED_SECONDS);
     }
 
     /// Since when a check of a subject has had this severity, seconds since 1970.
@@ -287,6 +306,23 @@ mod tests {
         assert_eq!(history.empty_in("fs", 800.0, 3_600.0), Some(14_400.0));
         at(&mut history, 3_900.0);
         assert_eq!(history.empty_in("fs", 1_000.0, 3_600.0), None, "freed again");
+    }
+
+    #[test]
+    fn a_collector_that_was_away_for_a_while_takes_nothing_with_it() {
+        let mut history = History::default();
+        for seconds in [0.0, 10.0, 20.0] {
+            at(&mut history, seconds);
+            // Away in the pass at 10 s.
+            if seconds != 10.0 {
+                assert_eq!(history.held_for("k", true), Some(seconds));
+                assert_eq!(history.risen("c", 5, 10_000.0, true), 5, "five once, not five again");
+            }
+            history.end();
+        }
+        at(&mut history, 20.0 + KEEP_UNTOUCHED_SECONDS + 1.0);
+        history.end();
+        assert!(history.conditions.is_empty() && history.counters.is_empty() && history.last_touched.is_empty());
     }
 
     #[test]
