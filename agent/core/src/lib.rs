@@ -8,6 +8,7 @@ pub mod history;
 pub mod observed;
 pub mod reading;
 pub mod settings;
+pub mod store;
 pub mod version;
 
 pub use health::{Finding, Gate, Health, Severity, judge};
