@@ -1,15 +1,29 @@
-//! The pure rules of hardstand: what was seen, what it means, and (in later work) what may happen next.
+//! The pure rules of hardstand: what was seen, what it means, and what may happen next.
 //!
 //! Invariant: nothing here reads a file, a clock, a socket or a random number; time and identity are arguments.
 //! The manifest of this crate makes it impossible, and a test in `tests/` keeps it so.
 
+pub mod audit;
+pub mod fleet;
 pub mod health;
 pub mod history;
+pub mod journal;
+pub mod leader;
+pub mod lease;
 pub mod observed;
+pub mod operator;
+pub mod phase;
+pub mod plan;
 pub mod reading;
+pub mod rollout;
+pub mod safety;
 pub mod settings;
+pub mod status;
+pub mod step;
 pub mod store;
 pub mod version;
+pub mod view;
+pub mod window;
 
 pub use health::{Finding, Gate, Health, Severity, judge};
 pub use history::History;

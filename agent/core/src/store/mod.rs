@@ -5,9 +5,11 @@
 
 mod key;
 mod model;
+mod record;
 
 pub use key::{Key, PREFIX};
 pub use model::Model;
+pub use record::Record;
 
 /// A position in the store's history. 0 is before everything: as a compare it means "the key does not exist".
 pub type Revision = u64;

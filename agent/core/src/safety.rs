@@ -1,0 +1,193 @@
+//! What must hold before a node is let into maintenance: every "no" with its blockers (S1, S2, S5, S6, S13, S14).
+//!
+//! It must never take silence for consent: a node without a fresh report counts as down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fleet::{Group, Policy};
+use crate::plan::NodePlan;
+use crate::rollout::RolloutState;
+use crate::status::{Blocker, Brief, Report};
+use crate::step::bad_gates;
+use crate::view::{FRESH_MS, View};
+use crate::window::Opening;
+
+/// Why a node may not go down now; empty: it may. `opening` is where the policy's windows stand.
+pub fn blockers(view: &View, part: &NodePlan, opening: &Opening, now_ms: u64) -> Vec<Blocker> {
+    let mut blockers = permission(view, opening, now_ms);
+    let Some(policy) = view.policy.as_ref().map(|policy| &policy.value) else {
+        blockers.push(Blocker::new("fleet", "fleet", "no policy is applied", "hardstand fleet apply fleet.toml"));
+        return blockers;
+    };
+    let Some(group) = policy.group_of(&part.node).filter(|group| group.name == part.group) else {
+        let why = format!("{} is not in group {} of the applied policy", part.node, part.group);
+        blockers.push(Blocker::new("fleet", &part.node, why, "plan anew: hardstand rollout plan"));
+        return blockers;
+    };
+    blockers.extend(slots(view, group, &part.node, part.alone, now_ms));
+    blockers.extend(own_state(view, part, policy, now_ms));
+    blockers.extend(group_gates(view, group, policy, &part.node, now_ms));
+    blockers.extend(quorum(view, &part.node, now_ms));
+    blockers
+}
+
+/// Halt, rollout, window and the store itself.
+fn permission(view: &View, opening: &Opening, now_ms: u64) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    if !view.is_in_touch(now_ms) {
+        let why = "the store is out of reach";
+        blockers.push(Blocker::new("store", "store", why, "see its hosts: hardstand health"));
+    }
+    if let Some(halt) = &view.halt {
+        blockers.push(Blocker::new("halt", "fleet", &halt.value.reason, &halt.value.next_action));
+    }
+    match view.rollout.as_ref().map(|rollout| rollout.value.state) {
+        Some(RolloutState::Running) => {}
+        Some(state) => {
+            let why = format!("the rollout is {}", state.word());
+            blockers.push(Blocker::new("rollout", "fleet", why, "hardstand rollout resume"));
+        }
+        None => blockers.push(Blocker::new("rollout", "fleet", "no rollout is started", "hardstand rollout start")),
+    }
+    if let Opening::Closed { next } = opening {
+        let way_out = match next {
+            Some((name, when)) => format!("window {name} opens {when}"),
+            None => "no window opens within a year; change the policy".to_owned(),
+        };
+        blockers.push(Blocker::new("window", "fleet", "no window is open", way_out));
+    }
+    blockers
+}
+
+/// Room in the group: those in maintenance and those down or unknown without a permit, together (S1).
+pub fn slots(view: &View, group: &Group, node: &str, alone: bool, now_ms: u64) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    let mut away: BTreeMap<&str, String> = BTreeMap::new();
+    for ((_, slot), lease) in view.leases.iter().filter(|((name, _), _)| *name == group.name) {
+        let holder = lease.value.node.as_str();
+        if holder == node {
+            blockers.push(Blocker::new("lease", node, "it holds a lease already", "hardstand lease list"));
+        }
+        away.insert(holder, format!("holds slot {slot} ({})", lease.value.phase));
+    }
+    for other in group.nodes.iter().filter(|other| *other != node) {
+        if let Some(why) = down(view, other, now_ms) {
+            away.entry(other).or_insert(why);
+        }
+    }
+    away.remove(node);
+    let goes_alone = |name: &str| group.alone.iter().chain(&group.store_hosts).any(|listed| listed == name);
+    let limit = if alone || goes_alone(node) || away.keys().any(|name| goes_alone(name)) { 1 } else { group.max_down };
+    if away.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+        blockers.extend(away.iter().map(|(name, why)| {
+            let way_out = format!("wait for {name}, or see it: hardstand fleet show");
+            Blocker::new("group.max_down", *name, format!("{name} {why}, and {limit} may be down"), way_out)
+        }));
+    }
+    blockers
+}
+
+/// Why a node counts as down or unknown without our permit; `None`: it is known to be up (D of the invariants).
+pub fn down(view: &View, node: &str, now_ms: u64) -> Option<String> {
+    if view.outcasts.contains_key(node) {
+        return Some("lost its lease to a person and has not proved itself since".to_owned());
+    }
+    if !view.sessions.contains_key(node) {
+        return Some("is not heard of (its agent has no session)".to_owned());
+    }
+    let Some(report) = view.reports.get(node) else {
+        return Some("has never reported".to_owned());
+    };
+    let age_ms = now_ms.saturating_sub(report.changed_ms);
+    if age_ms > FRESH_MS {
+        return Some(format!("last reported {} s ago", age_ms / 1_000));
+    }
+    let report = &report.value;
+    if report.phase.is_disruptive() && view.lease_of(node).is_none() {
+        return Some(format!("is {} without a lease", report.phase));
+    }
+    None
+}
+
+/// The node itself: known, idle, sound, and offering exactly what was planned.
+fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<Blocker> {
+    let node = part.node.as_str();
+    if let Some(why) = down(view, node, now_ms) {
+        let way_out = format!("see it on {node}: systemctl status hardstand-agent");
+        return vec![Blocker::new("node", node, format!("{node} {why}"), way_out)];
+    }
+    let Some(report) = view.reports.get(node).map(|report| &report.value) else { return Vec::new() };
+    let mut blockers = gates_of(report, Some(&part.baseline), policy);
+    if let Some(hold) = &report.hold {
+        blockers.push(Blocker::new("hold", node, &hold.reason, &hold.next_action));
+    }
+    if report.phase != crate::phase::Phase::Idle {
+        let why = format!("its step machine is in {}", report.phase);
+        blockers.push(Blocker::new("phase", node, why, format!("see it: hardstand node show {node}")));
+    }
+    if let Some(updates) = view.updates.get(node).map(|updates| &updates.value)
+        && !part.packages.is_empty()
+        && updates.failed.is_none()
+        && updates.packages != part.packages
+    {
+        let why = "what it would install is no longer what was planned";
+        blockers.push(Blocker::new("packages", node, why, "plan anew: hardstand rollout plan"));
+    }
+    blockers
+}
+
+/// Every other node of the group that is not in maintenance must be well: the next one would take its place.
+fn group_gates(view: &View, group: &Group, policy: &Policy, node: &str, now_ms: u64) -> Vec<Blocker> {
+    let others = group.nodes.iter().filter(|other| *other != node && view.lease_of(other).is_none());
+    let known = others.filter(|other| down(view, other, now_ms).is_none());
+    known.filter_map(|other| view.reports.get(other)).flat_map(|report| gates_of(&report.value, None, policy)).collect()
+}
+
+fn gates_of(report: &Report, baseline: Option<&[Brief]>, policy: &Policy) -> Vec<Blocker> {
+    let bad = bad_gates(&report.findings, baseline, &policy.gates.tolerate);
+    let blocker = |brief: &Brief| {
+        let why = format!("{}: {}", report.node, brief.summary);
+        let way_out = format!("see it on {}: hardstand health", report.node);
+        Blocker::new(brief.check.clone(), report.node.clone(), why, way_out)
+    };
+    bad.into_iter().map(blocker).collect()
+}
+
+/// For every voting set of the node: votes up without it, at least the floor and one more (S2). A voter is up when it
+/// reports freshly itself and no fresh reporter of the set misses it.
+fn quorum(view: &View, node: &str, now_ms: u64) -> Vec<Blocker> {
+    let fresh: BTreeMap<&str, &Report> = view
+        .reports
+        .iter()
+        .filter(|(name, _)| down(view, name, now_ms).is_none())
+        .map(|(name, report)| (name.as_str(), &report.value))
+        .collect();
+    let Some(own) = view.reports.get(node) else { return Vec::new() };
+    let mut blockers = Vec::new();
+    for votes in &own.value.votes {
+        let away: BTreeSet<&str> = view.leases.values().map(|lease| lease.value.node.as_str()).collect();
+        let seen_by_all = |voter: &str| {
+            fresh
+                .values()
+                .flat_map(|report| &report.votes)
+                .filter(|other| other.set == votes.set)
+                .all(|other| other.up.as_ref().is_some_and(|up| up.iter().any(|name| name == voter)))
+        };
+        let others = votes.voters.iter().map(String::as_str).filter(|voter| *voter != node);
+        let up =
+            others.filter(|voter| fresh.contains_key(voter) && !away.contains(voter) && seen_by_all(voter)).count();
+        let majority = votes.voters.len() / 2 + 1;
+        // Alone in its set, it stops the set while it is away: that is what going last and alone is for (S15).
+        if votes.voters.len() > 1 && up < majority {
+            let why =
+                format!("{} has {up} of {} votes without {node}, and needs {majority}", votes.set, votes.voters.len());
+            blockers.push(Blocker::new(
+                "quorum",
+                node,
+                why,
+                "bring the missing voters back first: hardstand fleet show",
+            ));
+        }
+    }
+    blockers
+}

@@ -1,0 +1,139 @@
+//! What a node says of itself to the fleet.
+//!
+//! It must never say more than the node saw: what is not known is a blocker, never left out (S6).
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::{Finding, Gate, Severity};
+use crate::phase::Phase;
+
+/// Why something may not start, and what a person can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Blocker {
+    /// The rule or check: `zfs.pool`, `lease.slots`, `window`.
+    pub check: String,
+    /// What it is about: a node, a pool, a group.
+    pub subject: String,
+    /// Why, in a sentence.
+    pub why: String,
+    /// What to do, or what to wait for.
+    pub way_out: String,
+}
+
+impl Blocker {
+    /// A blocker.
+    pub fn new(
+        check: impl Into<String>,
+        subject: impl Into<String>,
+        why: impl Into<String>,
+        way_out: impl Into<String>,
+    ) -> Self {
+        Self { check: check.into(), subject: subject.into(), why: why.into(), way_out: way_out.into() }
+    }
+}
+
+/// A finding in brief.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Brief {
+    /// The check.
+    pub check: String,
+    /// Its subject.
+    pub subject: String,
+    /// How bad.
+    pub severity: Severity,
+    /// Whether it forbids taking a node down.
+    pub blocks: bool,
+    /// A few words.
+    pub summary: String,
+}
+
+impl Brief {
+    /// A finding in brief; nothing for one that is ok or info and does not block.
+    pub fn of(finding: &Finding) -> Option<Self> {
+        let blocks = finding.gate == Gate::Blocks;
+        (blocks || finding.severity >= Severity::Warn).then(|| Self {
+            check: finding.check.clone(),
+            subject: finding.subject.clone(),
+            severity: finding.severity,
+            blocks,
+            summary: finding.summary.clone(),
+        })
+    }
+}
+
+/// What a member of a voting set sees of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Votes {
+    /// The set: `etcd`, `corosync`, `ceph-mon`.
+    pub set: String,
+    /// All voters by the node they run on.
+    pub voters: Vec<String>,
+    /// Those seen up and in step; `None`: cannot be told.
+    pub up: Option<Vec<String>>,
+}
+
+/// A node that stands still until a person looks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Why.
+    pub reason: String,
+    /// What a person does next.
+    pub next_action: String,
+    /// Whether the halt for it is in the store. It ends when somebody lifts that halt.
+    pub told: bool,
+}
+
+/// One report. Written again on every change, and often while something is under way, so that its age says something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The node.
+    pub node: String,
+    /// Its role.
+    pub role: String,
+    /// The boot it is in.
+    pub boot_id: String,
+    /// The kernel that runs; empty while not known.
+    pub kernel: String,
+    /// The agent's version.
+    pub version: String,
+    /// Where its step machine is.
+    pub phase: Phase,
+    /// What it waits for, if it does.
+    pub waits_for: Option<String>,
+    /// Why it stands still, if it does.
+    pub hold: Option<Hold>,
+    /// The verdict over its findings.
+    pub verdict: Severity,
+    /// All findings that are at least a warning, or block.
+    pub findings: Vec<Brief>,
+    /// The voting sets it belongs to.
+    pub votes: Vec<Votes>,
+    /// The highest plan serial it has obeyed (S10).
+    pub plan_floor: u64,
+    /// Sequence and hash of the last audit record it had seen written: a store that does not know it was restored.
+    pub sequence: u64,
+}
+
+impl Report {
+    /// What of it forbids taking this node, or a node of its group, down.
+    pub fn blockers(&self) -> impl Iterator<Item = Blocker> + '_ {
+        self.findings.iter().filter(|finding| finding.blocks).map(|finding| {
+            let way_out = format!("see it on {}: hardstand health", self.node);
+            Blocker::new(finding.check.clone(), self.node.clone(), finding.summary.clone(), way_out)
+        })
+    }
+
+    /// Findings that are worse than in the baseline: they block or are critical, and did not or were not before (S5).
+    pub fn worse_than<'a>(&'a self, baseline: &'a [Brief]) -> impl Iterator<Item = &'a Brief> {
+        self.findings.iter().filter(move |now| {
+            let before = baseline.iter().find(|before| before.check == now.check && before.subject == now.subject);
+            match before {
+                Some(before) => {
+                    (now.blocks && !before.blocks)
+                        || (now.severity > before.severity && now.severity >= Severity::Unknown)
+                }
+                None => now.blocks || now.severity >= Severity::Unknown,
+            }
+        })
+    }
+}

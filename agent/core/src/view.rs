@@ -1,0 +1,204 @@
+//! The fleet as one agent sees it: the store's records, folded from a reading and the changes after it.
+//!
+//! It must never compare clocks of two machines: ages count from this agent's own first sight of a change (S16).
+
+use std::collections::BTreeMap;
+
+use crate::audit::AuditHead;
+use crate::fleet::Policy;
+use crate::lease::{Lease, Outcast, Token};
+use crate::plan::{Plan, Updates};
+use crate::rollout::{Approval, Ask, Done, Halt, LeaderRecord, Order, Rollout, SessionRecord};
+use crate::status::Report;
+use crate::store::{Change, Entry, Key, Record, Revision};
+
+/// How old what was seen may be to count as evidence, in milliseconds (F of the invariants).
+pub const FRESH_MS: u64 = 10_000;
+
+/// One record, with its revisions and when this agent first saw them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen<T> {
+    /// The record.
+    pub value: T,
+    /// When this life of the key began.
+    pub created: Revision,
+    /// When it was last written.
+    pub modified: Revision,
+    /// When this agent first saw this life of it, in milliseconds of its own boot.
+    pub first_seen_ms: u64,
+    /// When this agent first saw this writing of it.
+    pub changed_ms: u64,
+}
+
+/// Everything of the store that decisions look at.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "each is a record documented at its type")]
+pub struct View {
+    /// The last revision folded in.
+    pub revision: Revision,
+    /// When the store was last known to be in touch, in milliseconds of this agent's own boot; `None`: never yet.
+    pub heard_ms: Option<u64>,
+    pub incarnation: Option<Seen<String>>,
+    pub policy: Option<Seen<Policy>>,
+    pub leader: Option<Seen<LeaderRecord>>,
+    pub ask: Option<Seen<Ask>>,
+    pub sessions: BTreeMap<String, Seen<SessionRecord>>,
+    pub reports: BTreeMap<String, Seen<Report>>,
+    pub updates: BTreeMap<String, Seen<Updates>>,
+    pub outcasts: BTreeMap<String, Seen<Outcast>>,
+    pub leases: BTreeMap<(String, u32), Seen<Lease>>,
+    pub rollout: Option<Seen<Rollout>>,
+    pub plans: BTreeMap<String, Seen<Plan>>,
+    pub approvals: BTreeMap<String, Seen<Approval>>,
+    pub done: BTreeMap<(String, String), Seen<Done>>,
+    pub orders: BTreeMap<String, Seen<Order>>,
+    pub halt: Option<Seen<Halt>>,
+    pub audit: Option<Seen<AuditHead>>,
+}
+
+impl View {
+    /// Folds in one change, seen at `now_ms`.
+    pub fn apply(&mut self, change: &Change<Key, Record>, now_ms: u64) {
+        self.revision = self.revision.max(change.revision);
+        self.heard_ms = Some(now_ms);
+        match &change.entry {
+            Some(entry) => self.put(&change.key, entry, now_ms),
+            None => self.remove(&change.key),
+        }
+    }
+
+    /// Starts again from a whole reading, keeping first sights of what is unchanged.
+    pub fn reload<'a>(
+        &mut self,
+        entries: impl IntoIterator<Item = (&'a Key, &'a Entry<Record>)>,
+        revision: Revision,
+        now_ms: u64,
+    ) {
+        let old = std::mem::take(self);
+        self.revision = revision;
+        self.heard_ms = Some(now_ms);
+        self.leases = old.leases;
+        self.reports = old.reports;
+        let mut kept = std::collections::BTreeSet::new();
+        for (key, entry) in entries {
+            kept.insert(key.clone());
+            self.put(key, entry, now_ms);
+        }
+        self.leases.retain(|(group, slot), _| kept.contains(&Key::Lease { group: group.clone(), slot: *slot }));
+        self.reports.retain(|node, _| kept.contains(&Key::Report(node.clone())));
+    }
+
+    /// Whether the store was in touch within [`FRESH_MS`].
+    pub fn is_in_touch(&self, now_ms: u64) -> bool {
+        self.heard_ms.is_some_and(|heard| now_ms.saturating_sub(heard) <= FRESH_MS)
+    }
+
+    /// The plan of the rollout under way.
+    pub fn plan(&self) -> Option<(&Seen<Rollout>, &Seen<Plan>)> {
+        let rollout = self.rollout.as_ref()?;
+        Some((rollout, self.plans.get(&rollout.value.plan)?))
+    }
+
+    /// A node's lease.
+    pub fn lease_of(&self, node: &str) -> Option<&Seen<Lease>> {
+        self.leases.values().find(|lease| lease.value.node == node)
+    }
+
+    /// The lease with this token.
+    pub fn lease_with(&self, token: &Token) -> Option<&Seen<Lease>> {
+        self.leases
+            .values()
+            .find(|lease| lease.created == token.revision && lease.value.incarnation == token.incarnation)
+    }
+
+    /// How a node's part of a plan ended.
+    pub fn done(&self, plan: &str, node: &str) -> Option<&Seen<Done>> {
+        self.done.get(&(plan.to_owned(), node.to_owned()))
+    }
+
+    /// The end of the audit chain and its revision: what a transition chains to.
+    pub fn audit_head(&self) -> (AuditHead, Revision) {
+        self.audit.as_ref().map_or_else(|| (AuditHead::default(), 0), |head| (head.value.clone(), head.modified))
+    }
+
+    fn put(&mut self, key: &Key, entry: &Entry<Record>, now_ms: u64) {
+        match (key, &entry.value) {
+            (Key::Incarnation, Record::Incarnation(value)) => see(&mut self.incarnation, value, entry, now_ms),
+            (Key::Fleet, Record::Fleet(value)) => see(&mut self.policy, value.as_ref(), entry, now_ms),
+            (Key::Leader, Record::Leader(value)) => see(&mut self.leader, value, entry, now_ms),
+            (Key::Ask, Record::Ask(value)) => see(&mut self.ask, value, entry, now_ms),
+            (Key::Session(node), Record::Session(value)) => {
+                note(&mut self.sessions, node.clone(), value, entry, now_ms)
+            }
+            (Key::Report(node), Record::Report(value)) => {
+                note(&mut self.reports, node.clone(), value.as_ref(), entry, now_ms)
+            }
+            (Key::Updates(node), Record::Updates(value)) => note(&mut self.updates, node.clone(), value, entry, now_ms),
+            (Key::Outcast(node), Record::Outcast(value)) => {
+                note(&mut self.outcasts, node.clone(), value, entry, now_ms)
+            }
+            (Key::Lease { group, slot }, Record::Lease(value)) => {
+                note(&mut self.leases, (group.clone(), *slot), value, entry, now_ms);
+            }
+            (Key::Rollout, Record::Rollout(value)) => see(&mut self.rollout, value, entry, now_ms),
+            (Key::Plan(plan), Record::Plan(value)) => {
+                note(&mut self.plans, plan.clone(), value.as_ref(), entry, now_ms)
+            }
+            (Key::Approval(plan), Record::Approval(value)) => {
+                note(&mut self.approvals, plan.clone(), value, entry, now_ms)
+            }
+            (Key::Done { plan, node }, Record::Done(value)) => {
+                note(&mut self.done, (plan.clone(), node.clone()), value, entry, now_ms);
+            }
+            (Key::Order(node), Record::Order(value)) => note(&mut self.orders, node.clone(), value, entry, now_ms),
+            (Key::Halt, Record::Halt(value)) => see(&mut self.halt, value, entry, now_ms),
+            (Key::AuditHead, Record::AuditHead(value)) => see(&mut self.audit, value, entry, now_ms),
+            // Audit records are read when somebody asks for them; a record of another kind than its key never decodes.
+            _ => {}
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        match key {
+            Key::Incarnation => self.incarnation = None,
+            Key::Fleet => self.policy = None,
+            Key::Leader => self.leader = None,
+            Key::Ask => self.ask = None,
+            Key::Session(node) => drop(self.sessions.remove(node)),
+            Key::Report(node) => drop(self.reports.remove(node)),
+            Key::Updates(node) => drop(self.updates.remove(node)),
+            Key::Outcast(node) => drop(self.outcasts.remove(node)),
+            Key::Lease { group, slot } => drop(self.leases.remove(&(group.clone(), *slot))),
+            Key::Rollout => self.rollout = None,
+            Key::Plan(plan) => drop(self.plans.remove(plan)),
+            Key::Approval(plan) => drop(self.approvals.remove(plan)),
+            Key::Done { plan, node } => drop(self.done.remove(&(plan.clone(), node.clone()))),
+            Key::Order(node) => drop(self.orders.remove(node)),
+            Key::Halt => self.halt = None,
+            Key::AuditHead => self.audit = None,
+            Key::Audit(_) => {}
+        }
+    }
+}
+
+fn see<T: Clone>(place: &mut Option<Seen<T>>, value: &T, entry: &Entry<Record>, now_ms: u64) {
+    *place = Some(seen(place.take(), value, entry, now_ms));
+}
+
+fn note<K: Ord, T: Clone>(place: &mut BTreeMap<K, Seen<T>>, key: K, value: &T, entry: &Entry<Record>, now_ms: u64) {
+    let old = place.remove(&key);
+    place.insert(key, seen(old, value, entry, now_ms));
+}
+
+/// The record as seen now; what was seen before of the same life and the same writing keeps its first sight.
+fn seen<T: Clone>(old: Option<Seen<T>>, value: &T, entry: &Entry<Record>, now_ms: u64) -> Seen<T> {
+    let (created, modified) = (entry.created, entry.modified);
+    let same_life = old.as_ref().filter(|old| old.created == created);
+    Seen {
+        value: value.clone(),
+        created,
+        modified,
+        first_seen_ms: same_life.map_or(now_ms, |old| old.first_seen_ms),
+        changed_ms: same_life.filter(|old| old.modified == modified).map_or(now_ms, |old| old.changed_ms),
+    }
+}
