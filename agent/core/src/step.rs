@@ -9,7 +9,7 @@ mod journey;
 mod tests;
 
 use crate::audit::{self, AuditHead, Deed, Transition};
-use crate::journal::{Denied, Journal, Journey, REBOOT_ATTEMPTS};
+use crate::journal::{Denied, Journal, Journey, KnownStore, REBOOT_ATTEMPTS};
 use crate::lease::{self, Lease, LeaseState, Outcast};
 use crate::phase::{Event, Phase};
 use crate::plan::{NodePlan, RebootKind};
@@ -218,7 +218,7 @@ impl Court<'_> {
             (None, false) => {
                 then.hold = Some(Hold { told: true, ..hold.clone() });
                 let (txn, head) = self.halt(hold);
-                then.seen = Some(head);
+                then.seen = self.known(head);
                 Some(Turn::Commit { txn, then })
             }
             (Some(_), true) => Some(wait()),
@@ -314,7 +314,7 @@ impl Court<'_> {
         let txn = Txn::new().if_modified(key.clone(), outcast.modified).delete(key);
         let deed = self.deed(Transition::Rejoined, "gates held for the streak").under(&outcast.value.token);
         let (txn, head) = self.chained(txn, deed);
-        Turn::Commit { txn, then: Journal { seen: Some(head), ..self.journal.clone() } }
+        Turn::Commit { txn, then: Journal { seen: self.known(head), ..self.journal.clone() } }
     }
 
     fn streak_seconds(&self) -> u64 {
@@ -347,6 +347,12 @@ impl Court<'_> {
         self.view.is_in_touch(self.facts.now_ms)
             && self.view.incarnation.is_some()
             && self.facts.same_history == Reading::Known(true)
+    }
+
+    /// The store with this audit record as its last.
+    fn known(&self, head: AuditHead) -> Option<KnownStore> {
+        let incarnation = self.view.incarnation.as_ref()?.value.clone();
+        Some(KnownStore { incarnation, head })
     }
 
     fn deed(&self, what: Transition, reason: impl Into<String>) -> Deed {
