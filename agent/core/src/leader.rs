@@ -140,7 +140,8 @@ impl Throne<'_> {
     }
 
     fn is_over(&self, lease: &Seen<Lease>, limit_seconds: u64) -> bool {
-        self.moment.now_ms.saturating_sub(lease.changed_ms) > limit_seconds.saturating_mul(1_000)
+        let since_ms = self.view.lifted_ms.map_or(lease.changed_ms, |lifted| lifted.max(lease.changed_ms));
+        self.moment.now_ms.saturating_sub(since_ms) > limit_seconds.saturating_mul(1_000)
     }
 
     /// Every lease of this plan has an order of this leader and of this revision of the rollout.

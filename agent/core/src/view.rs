@@ -55,6 +55,8 @@ pub struct View {
     pub done: BTreeMap<(String, String), Seen<Done>>,
     pub orders: BTreeMap<String, Seen<Order>>,
     pub halt: Option<Seen<Halt>>,
+    /// When this agent saw the last halt go: limits count anew from there, or lifting it would change nothing.
+    pub lifted_ms: Option<u64>,
     pub audit: Option<Seen<AuditHead>>,
 }
 
@@ -65,7 +67,12 @@ impl View {
         self.heard_ms = Some(now_ms);
         match &change.entry {
             Some(entry) => self.put(&change.key, entry, Sight { now_ms, watched: true }),
-            None => self.remove(&change.key),
+            None => {
+                if change.key == Key::Halt {
+                    self.lifted_ms = Some(now_ms);
+                }
+                self.remove(&change.key);
+            }
         }
     }
 
@@ -79,12 +86,17 @@ impl View {
         let old = std::mem::take(self);
         self.revision = revision;
         self.heard_ms = Some(now_ms);
+        self.lifted_ms = old.lifted_ms;
+        let was_halted = old.halt.is_some();
         self.leases = old.leases;
         self.reports = old.reports;
         let mut kept = std::collections::BTreeSet::new();
         for (key, entry) in entries {
             kept.insert(key.clone());
             self.put(key, entry, Sight { now_ms, watched: false });
+        }
+        if was_halted && self.halt.is_none() {
+            self.lifted_ms = Some(now_ms);
         }
         self.leases.retain(|(group, slot), _| kept.contains(&Key::Lease { group: group.clone(), slot: *slot }));
         self.reports.retain(|node, _| kept.contains(&Key::Report(node.clone())));

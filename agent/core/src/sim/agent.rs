@@ -6,6 +6,7 @@ use super::check::Author;
 use super::host::{NEW_KERNEL, Unit};
 use super::variant::Variant;
 use super::world::{Event, World};
+use crate::audit::AuditHead;
 use crate::health::Severity;
 use crate::journal::Journal;
 use crate::leader::{self, Moment};
@@ -14,7 +15,7 @@ use crate::reading::Reading;
 use crate::rollout::SessionRecord;
 use crate::status::{Brief, Report, Votes};
 use crate::step::{self, ActState, Facts, Identity, PERMIT_MS, PackageState, Step, Streak, Turn};
-use crate::store::{Answer, Key, Record, Revision, SessionId, Txn};
+use crate::store::{Answer, Key, Op, Record, Revision, SessionId, Txn};
 use crate::view::View;
 use crate::window::{self, Civil};
 
@@ -36,6 +37,8 @@ pub(super) struct Agent {
     streak: Streak,
     session: Option<SessionId>,
     kept_alive_ms: u64,
+    /// The end of the audit chain that its own last commit made.
+    own_head: Option<AuditHead>,
     /// The revision of its own last commit: it decides on nothing older.
     own_revision: Revision,
     pub(super) waits_for: Option<u64>,
@@ -74,12 +77,30 @@ impl Agent {
             streak: Streak::default(),
             session: None,
             kept_alive_ms: 0,
+            own_head: None,
             own_revision: 0,
             waits_for: None,
             reported: None,
             next_wake_ms: 0,
             last_wait: String::new(),
         }
+    }
+}
+
+impl Agent {
+    /// The last audit record this process has heard of: of its own commits, or by its watch.
+    fn known_head(&self) -> Option<AuditHead> {
+        let watched = self.view.audit.as_ref().map(|head| head.value.clone());
+        [watched, self.own_head.clone()].into_iter().flatten().max_by_key(|head| head.seq)
+    }
+
+    /// Whether it has told that the store was restored.
+    pub(super) fn misses_history(&self) -> bool {
+        self.same_history == Reading::Known(false)
+    }
+
+    pub(super) fn known_seq(&self) -> u64 {
+        self.known_head().map_or(0, |head| head.seq)
     }
 }
 
@@ -153,9 +174,10 @@ impl World {
             return;
         }
         // What this process remembers of the store, or what its disk does: the later of the two.
-        let remembered = agent.view.audit.as_ref().zip(agent.view.incarnation.as_ref()).map(|(head, incarnation)| {
-            crate::journal::KnownStore { incarnation: incarnation.value.clone(), head: head.value.clone() }
-        });
+        let remembered = agent
+            .known_head()
+            .zip(agent.view.incarnation.as_ref())
+            .map(|(head, incarnation)| crate::journal::KnownStore { incarnation: incarnation.value.clone(), head });
         let known = match (remembered, seen) {
             (Some(a), Some(b)) if a.head.seq < b.head.seq => Some(b),
             (Some(a), _) => Some(a),
@@ -175,6 +197,7 @@ impl World {
         if same || forgiving {
             agent.view.reload(self.store.all(), self.store.revision(), host_ms);
             agent.own_revision = 0;
+            agent.own_head = None;
             agent.connected = true;
             agent.same_history = Reading::Known(true);
         } else {
@@ -381,8 +404,15 @@ impl World {
         pending.answered_ms = now_ms;
         pending.permit = revision;
         let then = pending.then.clone();
+        let head = pending.txn.ops.iter().find_map(|op| match op {
+            Op::Put { value: Record::AuditHead(head), .. } => Some(head.clone()),
+            _ => None,
+        });
         if let Some(agent) = &mut self.nodes[node].agent {
             agent.own_revision = agent.own_revision.max(revision);
+            if committed {
+                agent.own_head = head.or(agent.own_head.take());
+            }
         }
         match then {
             Then::Act { .. } if committed => {

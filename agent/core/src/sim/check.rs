@@ -32,10 +32,11 @@ pub(super) enum Author {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     pub(super) halts: u32,
+    lifted_ms: u64,
     leaderless_since_ms: Option<u64>,
     floors: Vec<u64>,
-    /// For each node: what its last permit was, and in which life of the store.
-    permits: Vec<(usize, Revision, u64)>,
+    /// For each node: its last permit.
+    permits: Vec<(usize, Revision)>,
 }
 
 impl World {
@@ -67,8 +68,8 @@ impl World {
                     let before = leases.iter().find(|(known, _)| known == key);
                     self.check_lease_written(lease, before.map(|(_, entry)| entry), halted);
                     if let Author::Node(node) = author {
-                        self.ledger.permits.retain(|(known, _, _)| *known != node);
-                        self.ledger.permits.push((node, revision, self.restores));
+                        self.ledger.permits.retain(|(known, _)| *known != node);
+                        self.ledger.permits.push((node, revision));
                     }
                 }
                 Op::Delete { key: key @ Key::Lease { .. } } => {
@@ -80,6 +81,7 @@ impl World {
                     self.check_done(&done.node, done.ending)
                 }
                 Op::Put { key: Key::Halt, .. } => self.ledger.halts += 1,
+                Op::Delete { key: Key::Halt } => self.ledger.lifted_ms = self.now_ms,
                 Op::Put { key: Key::Rollout, value: Record::Rollout(rollout) }
                     if rollout.state == RolloutState::Finished =>
                 {
@@ -188,10 +190,10 @@ impl World {
             return;
         }
         let told = format!(
-            "installed {}, whole {}, kernel {}, boots since {}, serving {}",
-            host.installed, host.whole, host.kernel, host.boots_since_patch, host.serving
+            "installed {}, whole {}, kernel {}, boots since {}, drained {}",
+            host.installed, host.whole, host.kernel, host.boots_since_patch, host.drained
         );
-        if !(host.installed && host.whole && host.serving) {
+        if !host.installed || !host.whole || host.drained {
             self.violate("S7", format!("{name} is said to be done: {told}"));
         } else if host.kernel != NEW_KERNEL || host.boots_since_patch == 0 {
             self.violate("S8", format!("{name} is said to have rebooted: {told}"));
@@ -230,30 +232,18 @@ impl World {
     /// S1, S3, S10, S17 when an act begins.
     pub(super) fn check_start(&mut self, node: usize, step: &Step, answered_ms: u64) {
         let name = self.nodes[node].name.clone();
-        let permit = self.ledger.permits.iter().find(|(known, _, _)| *known == node).copied();
+        let permit = self.ledger.permits.iter().find(|(known, _)| *known == node).copied();
         let order = self.nodes[node].journal.journey.as_ref().map(|journey| journey.order.clone());
         if self.now_ms - answered_ms > PERMIT_MS {
             self.violate("S3", format!("{name} begins to {} on an old permit", step.word()));
         }
-        match (permit, &order) {
-            (Some((_, _, life)), Some(order)) => {
-                let given =
-                    match order.token.incarnation.strip_prefix("life-").and_then(|text| text.parse::<u64>().ok()) {
-                        Some(given) => given,
-                        None => u64::MAX,
-                    };
-                if life != self.restores || given != self.restores {
-                    // A permit of the moment before a restore is one that nobody could call back.
-                    let just_now = self.people.restored_ms.is_some_and(|at| self.now_ms - at <= PERMIT_MS);
-                    if !(just_now && given + 1 == self.restores) {
-                        self.violate(
-                            "S3",
-                            format!("{name} begins to {} with a token of another life of the store", step.word()),
-                        );
-                    }
-                }
-            }
-            _ => self.violate("S3", format!("{name} begins to {} without a permit", step.word())),
+        if permit.is_none() {
+            self.violate("S3", format!("{name} begins to {} without a permit", step.word()));
+        }
+        let token_of = order.map(|order| order.token.incarnation);
+        if token_of != self.incarnation() || self.has_lost_what_is_known_to(node) {
+            let what = format!("{name} begins to {} with a token of another life of the store", step.word());
+            self.violate("S3", what);
         }
         if *step == Step::Reboot && !(self.nodes[node].host.whole && self.nodes[node].host.default_kernel == NEW_KERNEL)
         {
@@ -266,6 +256,25 @@ impl World {
                 self.violate("S1", format!("{name} begins to {} while {disrupted} others are taken out", step.word()));
             }
         }
+    }
+
+    fn incarnation(&self) -> Option<String> {
+        match self.store.get(&Key::Incarnation).map(|entry| &entry.value) {
+            Some(Record::Incarnation(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether the node has on its disk what the store no longer has: it was restored. What was lost in the moments since
+    /// the permit's answer nobody could know.
+    fn has_lost_what_is_known_to(&self, node: usize) -> bool {
+        let Some(known) = &self.nodes[node].journal.seen else { return false };
+        let hash = match self.store.get(&Key::Audit(known.head.seq)).map(|entry| &entry.value) {
+            Some(Record::Audit(record)) => Some(record.hash.as_str()),
+            _ => None,
+        };
+        let just_now = self.people.restored_ms.is_some_and(|at| self.now_ms - at <= PERMIT_MS);
+        !just_now && !known.is_still(&self.incarnation().unwrap_or_default(), hash)
     }
 
     /// What must hold at any moment.
@@ -316,6 +325,7 @@ impl World {
         let overdue = self.store.all().find_map(|(_, entry)| {
             let Record::Lease(lease) = &entry.value else { return None };
             let at = self.commit_times.iter().rfind(|(revision, _)| *revision == entry.modified)?.1;
+            let at = at.max(self.ledger.lifted_ms);
             let late_ms = self.now_ms.saturating_sub(at + lease.deadline_seconds * 1_000);
             (lease.state == LeaseState::Entered && late_ms > UNTOLD_MS).then(|| lease.node.clone())
         });

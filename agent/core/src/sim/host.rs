@@ -169,6 +169,15 @@ impl Host {
         }
     }
 
+    /// A person runs the package manager to its end.
+    pub(super) fn finish_by_hand(&mut self) {
+        self.apt = Unit::None;
+        self.installed = true;
+        self.whole = true;
+        self.default_kernel = NEW_KERNEL;
+        self.boots_since_patch = 0;
+    }
+
     /// A person mends everything that is wrong with it.
     pub(super) fn mend(&mut self) {
         self.curses = Curses::default();

@@ -2,9 +2,10 @@
 //!
 //! It must never do what an operator could not: they act through the store, and with their hands on the hosts.
 
+use super::agent::Agent;
 use super::check::Author;
 use super::host::{NEW_KERNEL, Power};
-use super::world::{Event, REBOOT, World};
+use super::world::{Event, REBOOT, Snapshot, World};
 use crate::operator::{self, Person};
 use crate::plan::{NodePlan, PackageChange, PackageSet, Plan, Reboot};
 use crate::rollout::RolloutState;
@@ -96,7 +97,20 @@ impl World {
         self.after(LOOK_MS, Event::People);
         self.people.looks += 1;
         if self.people.looks.is_multiple_of(SNAPSHOT_LOOKS) {
-            self.snapshot = Some((self.store.clone(), self.commit_times.len()));
+            self.snapshot = Some(Snapshot {
+                store: self.store.clone(),
+                commits: self.commit_times.len(),
+                sessions: self.sessions.clone(),
+            });
+        }
+        // A node says that the store has forgotten what it had heard of.
+        let now_ms = self.now_ms;
+        let well =
+            self.nodes.iter().filter(|node| node.well_since_ms + 2_000 < now_ms && node.paused_until_ms <= now_ms);
+        let told = well.filter_map(|node| node.agent.as_ref()).any(Agent::misses_history);
+        if told && self.people.restored_ms.is_none() {
+            self.restores += 1;
+            self.people.restored_ms = Some(self.now_ms);
         }
         if let Some(at) = self.people.restored_ms {
             if self.now_ms - at > ADOPT_MS {
@@ -180,6 +194,15 @@ impl World {
         }
         for node in 0..self.nodes.len() {
             self.nodes[node].host.mend();
+            // hardstand node allow
+            if self.nodes[node].journal.phase == crate::phase::Phase::Idle {
+                self.nodes[node].journal.denied.clear();
+            }
+            let half_done = self.nodes[node].journal.hold.is_some()
+                && self.nodes[node].journal.phase == crate::phase::Phase::Patching;
+            if half_done && self.nodes[node].host.is_up() {
+                self.nodes[node].host.finish_by_hand();
+            }
             let stranded = self.nodes[node].host.is_up()
                 && self.nodes[node].journal.hold.is_some()
                 && self.nodes[node].journal.phase == crate::phase::Phase::RebootArmed;

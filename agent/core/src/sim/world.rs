@@ -46,6 +46,14 @@ pub(super) struct Node {
     pub(super) used_permits: Vec<Revision>,
 }
 
+impl Node {
+    /// The number of the last audit record it has heard of.
+    fn known_seq(&self) -> u64 {
+        let on_disk = self.journal.seen.as_ref().map_or(0, |seen| seen.head.seq);
+        self.agent.as_ref().map_or(0, Agent::known_seq).max(on_disk)
+    }
+}
+
 /// What happens at a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
@@ -98,6 +106,14 @@ pub(super) enum Event {
     People,
 }
 
+/// What a restore brings back.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) store: Model<Key, Record>,
+    pub(super) commits: usize,
+    pub(super) sessions: Vec<(SessionId, usize, u64)>,
+}
+
 pub(super) struct World {
     pub(super) now_ms: u64,
     pub(super) random: Random,
@@ -116,7 +132,7 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) store_full_until_ms: u64,
     pub(super) restores: u64,
-    pub(super) snapshot: Option<(Model<Key, Record>, usize)>,
+    pub(super) snapshot: Option<Snapshot>,
     queue: BinaryHeap<Reverse<(u64, u64, Event)>>,
     sequence: u64,
     events: u64,
@@ -419,19 +435,26 @@ impl World {
 
     /// The store goes back to what it was some seconds ago, and every connection breaks.
     fn restore_store(&mut self) {
-        let Some((snapshot, times)) = self.snapshot.clone() else { return };
+        let Some(snapshot) = self.snapshot.clone() else { return };
         let restored_from = self.store.revision();
-        self.store = snapshot;
-        self.commit_times.truncate(times);
-        self.restores += 1;
-        self.people.restored_ms = Some(self.now_ms);
+        // What was lost and nobody had heard of is as if it had never been.
+        let kept = match snapshot.store.get(&Key::AuditHead).map(|entry| &entry.value) {
+            Some(Record::AuditHead(head)) => head.seq,
+            _ => 0,
+        };
+        let lost = self.nodes.iter().any(|node| node.known_seq() > kept);
+        self.store.restore(snapshot.store);
+        self.commit_times.truncate(snapshot.commits);
+        self.sessions = snapshot.sessions;
+        if lost {
+            self.restores += 1;
+            self.people.restored_ms = Some(self.now_ms);
+        }
         let now_ms = self.now_ms;
         // Sessions of the snapshot live a whole TTL from here on.
         for session in &mut self.sessions {
             session.2 = now_ms;
         }
-        let store = &self.store;
-        self.sessions.retain(|(id, _, _)| store.has_session(*id));
         for node in &mut self.nodes {
             if let Some(agent) = &mut node.agent {
                 agent.connected = false;
