@@ -16,3 +16,4 @@ pub mod sbom;
 pub mod size;
 pub mod sources;
 pub mod tree;
+pub mod zfs;
