@@ -7,6 +7,7 @@ use std::time::Duration;
 use hardstand_exec::{ExecError, Run, Stream, find};
 use hardstand_recipe::lock::{Archive, Package};
 use hardstand_recipe::sources::Mirrors;
+use hardstand_recipe::zfs;
 
 use crate::files;
 use crate::problem::{Doing, Problem};
@@ -21,18 +22,26 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Packed lists of one suite, for the bar.
 const LISTS_BYTES: u64 = 10_000_000;
 
+/// Stands in the resolver's dpkg status for the package that the build of the ZFS modules makes.
+const PROVIDED: &str = "Package: zfs-modules-of-this-image\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n\
+                        Maintainer: nobody <root@localhost>\nDescription: modules\nProvides: zfs-modules\n\n";
+
 /// What to resolve.
 pub(crate) struct Question<'a> {
     pub(crate) suite: &'a str,
     pub(crate) components: &'a [String],
     pub(crate) packages: &'a [String],
     pub(crate) mirrors: &'a Mirrors,
+    /// Whether the packages that compile the ZFS modules are resolved too.
+    pub(crate) zfs: bool,
 }
 
 /// What apt answered.
 pub(crate) struct Answer {
     pub(crate) archives: Vec<Archive>,
     pub(crate) packages: Vec<Package>,
+    /// What compiles the ZFS modules.
+    pub(crate) build: Vec<Package>,
 }
 
 /// Fetches the lists (signatures checked by apt) and resolves the packages with all they need.
@@ -40,10 +49,29 @@ pub(crate) async fn resolve(scratch: &Path, question: &Question<'_>) -> Result<A
     let apt_get = find("apt-get").ok_or_else(|| Problem::Refused("apt-get is missing; install apt".to_owned()))?;
     let config = prepare(scratch, question)?;
     update(&apt_get, &config).await?;
-    let printed = Run::new(&apt_get, RESOLVE_LIMIT)
-        .env("APT_CONFIG", &config)
+    let packages = choose(&apt_get, &config, question, question.packages).await?;
+    let build = if question.zfs {
+        let wanted = zfs::build_packages(&packages).ok_or_else(|| {
+            Problem::Refused("zfs = true needs one kernel in `packages`; leave the others out".to_owned())
+        })?;
+        choose(&apt_get, &config, question, &wanted).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Answer { archives: archives(scratch)?, packages, build })
+}
+
+/// What apt would install for these, from nothing.
+async fn choose(
+    apt_get: &Path,
+    config: &Path,
+    question: &Question<'_>,
+    wanted: &[String],
+) -> Result<Vec<Package>, Problem> {
+    let printed = Run::new(apt_get, RESOLVE_LIMIT)
+        .env("APT_CONFIG", config)
         .args(["--yes", "--print-uris", "--no-install-recommends", "install", "?essential"])
-        .args(question.packages)
+        .args(wanted)
         .success()
         .await
         .map_err(|error| explain(error, question))?;
@@ -54,14 +82,16 @@ pub(crate) async fn resolve(scratch: &Path, question: &Question<'_>) -> Result<A
         .map(|line| parse_line(line, question.mirrors))
         .collect::<Result<Vec<_>, _>>()?;
     packages.sort();
-    Ok(Answer { archives: archives(scratch)?, packages })
+    Ok(packages)
 }
 
 fn prepare(scratch: &Path, question: &Question<'_>) -> Result<PathBuf, Problem> {
     for dir in ["state/lists/partial", "cache/archives/partial", "etc", "log"] {
         files::make_dir(&scratch.join(dir))?;
     }
-    files::write(&scratch.join("state/status"), b"")?;
+    // The tools need the modules, which no package of the archive holds: the build's own will.
+    let status = if question.zfs { PROVIDED } else { "" };
+    files::write(&scratch.join("state/status"), status.as_bytes())?;
     let components = question.components.join(" ");
     let line = |uri: &str, suite: &str| format!("deb [signed-by={KEYRING}] {uri} {suite} {components}\n");
     let suite = question.suite;

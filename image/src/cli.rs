@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::progress::say;
 use crate::scratch::Scratch;
 use crate::store::Store;
-use crate::{apt, build, deb, fetch, load, mirrors, seal, twice, verify};
+use crate::{apt, build, deb, fetch, load, mirrors, seal, twice, verify, zfs};
 
 /// Builds, locks, verifies and compares hardstand images.
 #[derive(Debug, Parser)]
@@ -166,7 +166,11 @@ async fn build_image(args: &BuildArgs) -> Result<(), Problem> {
 }
 
 async fn make_plan(store: &Store, recipe: &Recipe, lock: &Lock, local: &[Local]) -> Result<Plan, Problem> {
-    let digest = files::digest(plan::inputs(recipe, lock, local).as_bytes());
+    let mut inputs = plan::inputs(recipe, lock, local);
+    if recipe.zfs {
+        inputs.push_str(zfs::SCRIPT);
+    }
+    let digest = files::digest(inputs.as_bytes());
     match plan::make(recipe, lock, local, &[], &digest) {
         // Perhaps a package of the lock provides it under another name: worth a look into each, but only now.
         Err(PlanError::Needs { .. }) => {
@@ -209,21 +213,30 @@ async fn lock(args: &LockArgs) -> Result<(), Problem> {
     } else {
         resolve(&recipe, &mirrors).await?
     };
-    fetch::packages(&store, &mirrors, &lock.packages).await?;
+    fetch::packages(&store, &mirrors, &lock.files()).await?;
     if !args.locked {
         if let Some(dir) = path.parent() {
             files::make_dir(dir)?;
         }
         files::replace(&path, lock.text().as_bytes(), 0o644)?;
     }
-    say(&format!("{}: {} packages", path.display(), lock.packages.len()));
+    let build = match lock.build.len() {
+        0 => String::new(),
+        count => format!(", and {count} that compile ZFS"),
+    };
+    say(&format!("{}: {} packages{build}", path.display(), lock.packages.len()));
     Ok(())
 }
 
 async fn resolve(recipe: &Recipe, mirrors: &hardstand_recipe::sources::Mirrors) -> Result<Lock, Problem> {
     let scratch = Scratch::new()?;
-    let question =
-        apt::Question { suite: &recipe.suite, components: &recipe.components, packages: &recipe.packages, mirrors };
+    let question = apt::Question {
+        suite: &recipe.suite,
+        components: &recipe.components,
+        packages: &recipe.packages,
+        mirrors,
+        zfs: recipe.zfs,
+    };
     let answer = apt::resolve(scratch.path(), &question).await?;
     let clock = answer.archives.iter().map(|archive| archive.date).max().unwrap_or(0);
     Ok(Lock {
@@ -235,6 +248,7 @@ async fn resolve(recipe: &Recipe, mirrors: &hardstand_recipe::sources::Mirrors) 
         asked: recipe.packages.clone(),
         archives: answer.archives,
         packages: answer.packages,
+        build: answer.build,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::problem::{Doing, Problem};
 pub(crate) struct Store {
     packages: PathBuf,
     derived: PathBuf,
+    logs: PathBuf,
 }
 
 impl Store {
@@ -23,7 +24,7 @@ impl Store {
         };
         // Programs run in directories of their own: what they are given must not depend on ours.
         let root = std::path::absolute(&root).doing(|| format!("finding {}", root.display()))?;
-        let store = Self { packages: root.join("packages"), derived: root.join("derived") };
+        let store = Self { packages: root.join("packages"), derived: root.join("derived"), logs: root.join("logs") };
         files::make_dir(&store.packages)?;
         files::make_dir(&store.derived)?;
         Ok(store)
@@ -32,7 +33,13 @@ impl Store {
     /// The same packages, with an empty directory for derived things: for a build that must repeat all work.
     pub(crate) fn without_derived(&self, empty: &Path) -> Result<Self, Problem> {
         files::make_dir(empty)?;
-        Ok(Self { packages: self.packages.clone(), derived: empty.to_owned() })
+        Ok(Self { derived: empty.to_owned(), ..self.clone() })
+    }
+
+    /// Where the log of this name is written, for what takes long enough to be looked into afterwards.
+    pub(crate) fn log(&self, name: &str) -> Result<PathBuf, Problem> {
+        files::make_dir(&self.logs)?;
+        Ok(self.logs.join(name))
     }
 
     /// Where a package of this hash lies, or would lie.
