@@ -90,7 +90,8 @@ async fn installed(store: &Store, plan: &Plan, scratch: &Path) -> Result<Tree, P
     if let Some(packed) = store.derived("tree", &plan.tree_key)? {
         return rootfs::from_tar(pack::decompress("unpacking the stored tree", &packed)?, plan.clock);
     }
-    let sources = plan.install.iter().map(|install| mmdebstrap::source(store, install)).collect::<Result<Vec<_>, _>>()?;
+    let sources =
+        plan.install.iter().map(|install| mmdebstrap::source(store, install)).collect::<Result<Vec<_>, _>>()?;
     let tar = mmdebstrap::bootstrap(scratch, &sources, plan.clock, plan.make_initrd).await?;
     store.keep_derived("tree", &plan.tree_key, &pack::compress("keeping the tree", &tar, 1)?)?;
     rootfs::from_tar(tar, plan.clock)

@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
 use hardstand_recipe::lock::{Lock, SCHEMA};
 use hardstand_recipe::manifest;
 use hardstand_recipe::plan::{self, Local, Plan, PlanError};
 use hardstand_recipe::recipe::Recipe;
+use hardstand_recipe::size;
 
 use crate::files;
 use crate::problem::Problem;
 use crate::progress::say;
 use crate::scratch::Scratch;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::{apt, build, deb, fetch, load, mirrors, seal, twice, verify, zfs};
 
 /// Builds, locks, verifies and compares hardstand images.
@@ -50,6 +52,12 @@ enum Command {
         old: PathBuf,
         /// The newer image directory.
         new: PathBuf,
+    },
+    /// Remove from the store what was made and not used for 30 days. Packages stay; so does all of a store in use.
+    Clean {
+        /// The package store [default: ~/.cache/hardstand/store].
+        #[arg(long, value_name = "DIR")]
+        store: Option<PathBuf>,
     },
     /// Print the software bill of materials of an image (SPDX 2.3, JSON).
     Sbom {
@@ -116,6 +124,7 @@ impl Cli {
                 lines.iter().for_each(|line| print(line));
                 return Ok(ExitCode::from(u8::from(!lines.is_empty())));
             }
+            Command::Clean { store } => clean(store.as_deref())?,
             Command::Sbom { dir } => {
                 let document = seal::sbom_of(&load::manifest(&dir)?);
                 print(&serde_json::to_string_pretty(&document).expect("our own types have string keys only"));
@@ -162,6 +171,14 @@ async fn build_image(args: &BuildArgs) -> Result<(), Problem> {
     if args.twice {
         twice::prove(&store, &job).await?;
     }
+    Ok(())
+}
+
+fn clean(given: Option<&Path>) -> Result<(), Problem> {
+    print(&match store::prune(given, SystemTime::now())? {
+        Some(freed) => format!("store: {} unused entries removed, {}", freed.entries, size::words(freed.bytes)),
+        None => "store: left alone, another run uses it; clean again when that has ended".to_owned(),
+    });
     Ok(())
 }
 

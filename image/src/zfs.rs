@@ -66,12 +66,7 @@ async fn compile(store: &Store, build: &ModuleBuild, scratch: &Path) -> Result<V
     let hooks = [
         format!("upload {} /{SOURCE}.deb", quoted(&code.file)),
         format!("upload {} /build-modules", quoted(&script)),
-        format!(
-            "chroot \"$1\" sh /build-modules {} amd64 {} {}",
-            build.release,
-            build.package(),
-            build.clock
-        ),
+        format!("chroot \"$1\" sh /build-modules {} amd64 {} {}", build.release, build.package(), build.clock),
         format!("download /modules.deb {}", quoted(&made)),
     ];
     let mut follower = Follower::new(&log, &tools)?;
