@@ -43,6 +43,9 @@ pub(crate) async fn build(store: &Store, job: &Job<'_>) -> Result<(), Problem> {
     let mut initrd = if plan.microcode { uki::microcode(&tree, plan.clock)? } else { Vec::new() };
     let from_tree = tree.file(&format!("boot/initrd.img-{}", parts.release)).map(<[u8]>::to_vec);
     kernel::prune(&mut tree, &parts.release, &plan.modules, scratch.path(), plan.clock).await?;
+    if plan.trim_firmware {
+        kernel::trim_firmware(&mut tree, &parts.release, scratch.path()).await?;
+    }
     if plan.drop_boot {
         // The running kernel is in the UKI; a second copy in memory serves nobody.
         tree.trim(&["/boot/**", "/vmlinuz*", "/initrd.img*"].map(str::to_owned), &[]);

@@ -3,6 +3,7 @@
 
 pub mod chunks;
 pub mod cpio;
+pub mod firmware;
 pub mod glob;
 pub mod identity;
 pub mod layout;
