@@ -121,7 +121,10 @@ impl Follower {
             return self.progress.add(done);
         }
         self.progress.add(mmdebstrap::done_bytes(line, &self.sizes));
-        if self.failed.is_none() && (line.contains("configure: error: ") || line.contains(": error: ")) {
+        if self.failed.is_none()
+            && ((line.contains("configure: error: ") && !line.contains("error: in '"))
+                || (line.contains(": error: ") && !line.starts_with("configure:")))
+        {
             self.failed = Some(line.trim().to_owned());
         }
         if let Err(error) = writeln!(self.log, "{line}") {
