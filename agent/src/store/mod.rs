@@ -5,6 +5,7 @@
 //!
 //! Keys are whole paths below [`hardstand_core::store::PREFIX`]. Values are text of the caller's making.
 
+mod etcd;
 mod limits;
 #[cfg(test)]
 mod memory;
