@@ -226,3 +226,47 @@ fn after_revision(state: &State, prefix: &str, after: Revision) -> Result<(Vec<C
     let ours = changes.iter().filter(|change| change.key.starts_with(prefix));
     Ok((ours.cloned().collect(), state.model.revision().max(after)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::{Faults, Subject, contract, contract_of_faults};
+    use super::*;
+
+    impl Faults for Memory {
+        fn compact(&self, revision: Revision) -> Doing<'_, ()> {
+            Self::compact(self, revision);
+            Box::pin(async { Ok(()) })
+        }
+        fn cut(&self) {
+            self.set_away(true);
+            let back = self.clone();
+            tokio::spawn(async move { back.set_away(false) });
+        }
+        fn silence(&self, on: bool) {
+            self.set_away(on);
+        }
+        fn mute(&self, on: bool) {
+            self.set_mute(on);
+        }
+    }
+
+    async fn open() -> Subject {
+        let memory = Memory::new();
+        Subject { store: Arc::new(memory.clone()), faults: Box::new(memory) }
+    }
+
+    contract!(open);
+    contract_of_faults!(open);
+
+    #[test]
+    fn a_full_store_refuses_and_works_again() {
+        super::super::contract::run(async {
+            let memory = Memory::new();
+            memory.set_full(true);
+            let txn = Txn::new().put("/k".to_owned(), "v".to_owned());
+            assert!(matches!(memory.txn(&txn).await, Err(StoreError::Full { .. })));
+            memory.set_full(false);
+            assert_eq!(memory.txn(&txn).await, Ok(Answer::Committed { revision: 2 }));
+        });
+    }
+}

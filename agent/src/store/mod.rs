@@ -5,6 +5,9 @@
 //!
 //! Keys are whole paths below [`hardstand_core::store::PREFIX`]. Values are text of the caller's making.
 
+#[cfg(test)]
+mod contract;
+mod embedded;
 mod etcd;
 mod limits;
 #[cfg(test)]
@@ -18,10 +21,13 @@ use std::time::Duration;
 
 use hardstand_core::store::{self, Answer, Compare, Op, Revision, SessionId};
 
+#[cfg(test)]
+use limits::VALUE_BYTES_LIMIT;
 use limits::check;
 use session::{SESSION_TTL_MAX, SESSION_TTL_MIN};
 use watch::HEARTBEAT;
 
+pub(crate) use embedded::Embedded;
 pub(crate) use session::{Beat, Session};
 pub(crate) use watch::{News, Watch};
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hardstand_core::store::PREFIX;
+use hardstand_core::store::access::{Role as CertificateRole, may_write};
 use prost::Message;
 
 use super::super::StoreError;
@@ -25,8 +26,26 @@ const ROOT: &str = "root";
 const NODE_ROLE: &str = "hardstand-node-";
 /// The role of operators: everything below our prefix.
 const OPERATOR_ROLE: &str = "hardstand-operator";
-/// What any agent may write, as any may lead and every act writes its record. Prefixes end with a slash.
-const SHARED: [&str; 6] = ["leader", "halt", "lease/", "rollout/", "order/", "audit/"];
+/// What etcd can be told to allow, as keys and prefixes (these end with a slash), each with a key below it that the
+/// table of the core is asked about. `*` is the node. etcd knows ranges only: it cannot say `rollout/<any>/done/<node>`,
+/// nor "once", so that a node holds all of `rollout/`, and plans and approvals are checked by who reads them.
+const RANGES: [(&str, &str); 15] = [
+    ("incarnation", "incarnation"),
+    ("fleet", "fleet"),
+    ("leader", "leader"),
+    ("ask", "ask"),
+    ("halt", "halt"),
+    ("node/*/session", "node/*/session"),
+    ("node/*/report", "node/*/report"),
+    ("node/*/updates", "node/*/updates"),
+    ("node/*/outcast", "node/*/outcast"),
+    ("lease/", "lease/any/0"),
+    ("rollout/", "rollout/any/done/*"),
+    ("rollout/current", "rollout/current"),
+    ("order/", "order/any"),
+    ("audit/head", "audit/head"),
+    ("audit/", "audit/00000000000000000001"),
+];
 
 /// A role as it shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +58,11 @@ pub(crate) struct Role {
     pub(crate) writes: Vec<String>,
 }
 
-/// The role of one node.
+/// The role of one node: what the core's table lets it write, as far as etcd can tell it apart.
 pub(crate) fn node_role(node: &str) -> Role {
-    let own = format!("node/{node}/");
-    let writes = std::iter::once(own.as_str()).chain(SHARED).map(|key| format!("{PREFIX}{key}")).collect();
+    let path = |key: &str| format!("{PREFIX}{}", key.replace('*', node));
+    let may = |sample: &str| may_write(CertificateRole::Node, node, &path(sample)).is_ok();
+    let writes: Vec<String> = RANGES.iter().filter(|(_, sample)| may(sample)).map(|(range, _)| path(range)).collect();
     Role { name: format!("{NODE_ROLE}{node}"), reads: vec![PREFIX.to_owned()], writes }
 }
 

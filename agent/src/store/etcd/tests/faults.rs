@@ -2,21 +2,19 @@
 //! until writes and watches went on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hardstand_core::store::{Answer, PREFIX};
 use nix::sys::signal::Signal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::{Store, StoreError, Txn};
 use super::super::wire::{CompactRequest, Empty, LeaseId, Name};
 use super::super::{Etcd, Kind};
 use super::lab::{Cluster, Trust, address, bridge, in_lab, until};
 use super::load::{Load, Measured, TTL};
+use super::proxy::{Way, serve};
 
 /// All cells of one test: the longest takes about 40 s on a loaded machine.
 const STORY_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -90,8 +88,13 @@ fn every_fault_is_survived() {
     let wanted = std::env::var("HARDSTAND_ETCD_MATRIX").unwrap_or_default();
     in_lab(STORY_LIMIT, async move || {
         let mut cluster = Cluster::up(3, &[]).await;
-        let delay = Arc::new(AtomicU64::new(0));
-        let slow: Vec<String> = slow_links(&delay).await;
+        let delay = Way::new();
+        let mut slow = Vec::new();
+        for i in 0..3 {
+            let listener = TcpListener::bind((bridge(), 0)).await.unwrap();
+            slow.push(format!("https://{}", listener.local_addr().unwrap()));
+            tokio::spawn(serve(listener, (address(i), 2379), Arc::clone(&delay)));
+        }
         let mut table = vec![format!(
             "{:<22} {:>7} {:>6} {:>7} {:>6} {:>9} {:>9}  {}",
             "fault at", "written", "undone", "unknown", "taken", "writes ms", "watch ms", "session"
@@ -126,7 +129,7 @@ fn row(name: &str, of: &Measured) -> String {
     )
 }
 
-async fn cell(cluster: &mut Cluster, fault: Fault, role: Role, delay: &Arc<AtomicU64>, slow: &[String]) -> Measured {
+async fn cell(cluster: &mut Cluster, fault: Fault, role: Role, delay: &Arc<Way>, slow: &[String]) -> Measured {
     cluster.wait_healthy().await;
     let leader = cluster.leader().await.expect("a healthy cluster has a leader");
     let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
@@ -162,8 +165,8 @@ async fn cell(cluster: &mut Cluster, fault: Fault, role: Role, delay: &Arc<Atomi
     measured
 }
 
-async fn hurt(cluster: &mut Cluster, fault: Fault, target: usize, delay: &AtomicU64, etcd: &Etcd) {
-    let drop_all = |hook: &str| format!("table inet lab {{ chain c {{ type filter hook {hook} priority 0; iif != lo drop; }} }}");
+async fn hurt(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Way, etcd: &Etcd) {
+    let drop_all = |hook: &str| format!("table inet lab {{\nchain c {{\ntype filter hook {hook} priority 0\niif != lo drop\n}}\n}}\n");
     match fault {
         Fault::Kill => cluster.kill(target).await,
         Fault::Stop => cluster.signal(target, Signal::SIGSTOP),
@@ -172,12 +175,12 @@ async fn hurt(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Atomic
         Fault::Mute => cluster.filter(target, &drop_all("output").replace("iif", "oif")).await,
         Fault::Loss => {
             let third = |hook, card| {
-                format!("chain {hook} {{ type filter hook {hook} priority 0; {card} != lo numgen random mod 100 < 30 drop; }}")
+                format!("chain {hook} {{\ntype filter hook {hook} priority 0\n{card} != lo numgen random mod 100 < 30 drop\n}}")
             };
-            let rules = format!("table inet lab {{ {} {} }}", third("input", "iif"), third("output", "oif"));
+            let rules = format!("table inet lab {{\n{}\n{}\n}}\n", third("input", "iif"), third("output", "oif"));
             cluster.filter(target, &rules).await;
         }
-        Fault::Delay => delay.store(DELAY_MS, Ordering::SeqCst),
+        Fault::Delay => delay.set_delay_ms(DELAY_MS),
         Fault::DiskFull => cluster.fill(target),
         Fault::SlowFsync => {
             cluster.kill(target).await;
@@ -205,13 +208,13 @@ async fn hurt(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Atomic
     }
 }
 
-async fn heal(cluster: &mut Cluster, fault: Fault, target: usize, delay: &AtomicU64) {
+async fn heal(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Way) {
     match fault {
         Fault::Kill => cluster.start(target).await,
         Fault::Stop => cluster.signal(target, Signal::SIGCONT),
         Fault::Cut => cluster.cable(target, true).await,
         Fault::Deaf | Fault::Mute | Fault::Loss => cluster.filter(target, "").await,
-        Fault::Delay => delay.store(0, Ordering::SeqCst),
+        Fault::Delay => delay.set_delay_ms(0),
         Fault::DiskFull => {
             cluster.unfill(target);
             // A member whose disk is full ends itself; only a supervisor brings it back.
@@ -264,54 +267,6 @@ async fn ask_until_done<Q: prost::Message>(etcd: &Etcd, path: &str, question: &Q
         Err(error) => error.to_string().contains("not found") || error.to_string().contains("already exists"),
     })
     .await;
-}
-
-/// A proxy before each member that can be made slow; their addresses.
-async fn slow_links(delay: &Arc<AtomicU64>) -> Vec<String> {
-    let mut urls = Vec::new();
-    for i in 0..3 {
-        let listener = TcpListener::bind((bridge(), 0)).await.unwrap();
-        urls.push(format!("https://{}:{}", bridge(), listener.local_addr().unwrap().port()));
-        let delay = Arc::clone(delay);
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let delay = Arc::clone(&delay);
-                tokio::spawn(async move {
-                    let Ok(far) = TcpStream::connect((address(i), 2379)).await else { return };
-                    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-                    tokio::join!(forward(near_in, far_out, Arc::clone(&delay)), forward(far_in, near_out, delay));
-                });
-            }
-        });
-    }
-    urls
-}
-
-/// Hands bytes on, each a delay after it came.
-async fn forward(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    delay: Arc<AtomicU64>,
-) {
-    let (late, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
-    let reads = async move {
-        let mut buffer = vec![0; 16 << 10];
-        while let Ok(count @ 1..) = from.read(&mut buffer).await {
-            let at = Instant::now() + Duration::from_millis(delay.load(Ordering::SeqCst));
-            if late.send((at, buffer[..count].to_vec())).await.is_err() {
-                return;
-            }
-        }
-    };
-    let writes = async move {
-        while let Some((at, bytes)) = due.recv().await {
-            sleep_until(at).await;
-            if to.write_all(&bytes).await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::join!(reads, writes);
 }
 
 /// A backup of the data is put back: the store is younger than its clients, and they must notice.

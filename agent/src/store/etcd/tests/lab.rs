@@ -99,7 +99,7 @@ impl Cluster {
     pub(super) async fn up(count: usize, extra: &[&str]) -> Self {
         let (trust, dir) = (Trust::new(), tempfile::tempdir().unwrap());
         for i in 0..count {
-            trust.issue(&format!("m{i}"), &[address(i), bridge()]);
+            trust.issue(&format!("m{i}"), &[address(i), bridge(), LOOPBACK.to_owned()]);
         }
         for client in ["client", "root", "pve1", "pve2"] {
             trust.issue(client, &[]);
@@ -301,6 +301,9 @@ impl Cluster {
         log.lines().rev().take(8).collect::<Vec<_>>().join("\n")
     }
 }
+
+/// Where the contract's client meets the proxy.
+pub(super) const LOOPBACK: &str = "127.0.0.1";
 
 pub(super) fn address(i: usize) -> String {
     format!("10.88.0.{}", i + 1)

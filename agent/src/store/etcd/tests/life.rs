@@ -115,15 +115,15 @@ fn a_node_is_confined_to_its_own() {
         assert_eq!(changed.last().map(String::as_str), Some("authentication is on"));
         assert_eq!(auth::set_up(&root, &nodes, &[], "root").await.unwrap(), [""; 0], "a second time changes nothing");
         let pve1 = cluster.client("pve1", 0);
-        for allowed in ["node/pve1/report", "leader", "lease/cluster/0", "audit/head", "order/pve2", "rollout/current"] {
+        for allowed in ["node/pve1/report", "leader", "lease/cluster/0", "audit/head", "order/pve2", "rollout/current", "rollout/7f/done/pve1", "node/pve1/outcast"] {
             pve1.txn(&put(allowed, "1")).await.unwrap_or_else(|error| panic!("{allowed}: {error}"));
         }
-        for refused in ["node/pve2/report", "fleet", "incarnation", "node/pve10/report", "leaders"] {
+        for refused in ["node/pve2/report", "fleet", "ask", "node/pve10/report", "leaders"] {
             let told = pve1.txn(&put(refused, "1")).await.unwrap_err();
             assert!(matches!(told, StoreError::Denied { .. }), "{refused}: {told}");
         }
         assert!(pve1.get("/elsewhere").await.is_err_and(|error| matches!(error, StoreError::Denied { .. })));
-        assert_eq!(pve1.range(PREFIX).await.unwrap().0.len(), 6, "reads all of ours");
+        assert_eq!(pve1.range(PREFIX).await.unwrap().0.len(), 8, "reads all of ours");
         let session = pve1.session(Duration::from_secs(5)).await.unwrap();
         let bound = Txn::new().put_in_session(key("node/pve1/session"), "1".to_owned(), session.id());
         pve1.txn(&bound).await.unwrap();

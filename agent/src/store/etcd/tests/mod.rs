@@ -3,7 +3,9 @@
 //! `cargo test -p hardstand store::etcd` runs the everyday part, about four minutes; with the environment variable
 //! `HARDSTAND_ETCD_MATRIX=all` every cell runs, or those whose name contains its text.
 
+mod contract;
 mod faults;
 mod lab;
 mod life;
 mod load;
+mod proxy;
