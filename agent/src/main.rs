@@ -13,6 +13,8 @@ mod probe;
 mod report;
 mod run;
 mod state;
+#[allow(dead_code, unused_imports, reason = "the leader and the node that use it are built beside it")]
+mod store;
 
 fn main() -> std::process::ExitCode {
     cli::main()
