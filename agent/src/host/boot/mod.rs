@@ -12,6 +12,8 @@ use hardstand_core::version::compare;
 
 use super::{Host, HostError};
 
+pub(crate) mod loader;
+
 #[cfg(test)]
 mod tests;
 
