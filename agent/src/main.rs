@@ -2,13 +2,17 @@
 //!
 //! It must never decide anything.
 
+mod act;
 mod cli;
 mod config;
 mod crew;
+mod durable;
+mod facts;
 #[cfg(test)]
 mod hang;
 mod helper;
 mod host;
+mod journal;
 mod probe;
 mod report;
 mod run;

@@ -13,6 +13,8 @@ use hardstand_core::version::compare;
 use super::kernel_dir::ProcFile;
 use super::{Host, HostError};
 
+pub(crate) mod loader;
+
 #[cfg(test)]
 mod tests;
 
