@@ -273,7 +273,7 @@ impl World {
             Some(Record::Audit(record)) => Some(record.hash.as_str()),
             _ => None,
         };
-        let just_now = self.people.restored_ms.is_some_and(|at| self.now_ms - at <= PERMIT_MS);
+        let just_now = self.last_restore_ms.is_some_and(|at| self.now_ms - at <= PERMIT_MS);
         !just_now && !known.is_still(&self.incarnation().unwrap_or_default(), hash)
     }
 

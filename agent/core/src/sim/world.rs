@@ -132,6 +132,7 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) store_full_until_ms: u64,
     pub(super) restores: u64,
+    pub(super) last_restore_ms: Option<u64>,
     pub(super) snapshot: Option<Snapshot>,
     queue: BinaryHeap<Reverse<(u64, u64, Event)>>,
     sequence: u64,
@@ -180,6 +181,7 @@ impl World {
             ledger: Ledger::default(),
             store_full_until_ms: 0,
             restores: 0,
+            last_restore_ms: None,
             snapshot: None,
             queue: BinaryHeap::new(),
             sequence: 0,
@@ -446,6 +448,7 @@ impl World {
         self.store.restore(snapshot.store);
         self.commit_times.truncate(snapshot.commits);
         self.sessions = snapshot.sessions;
+        self.last_restore_ms = Some(self.now_ms);
         if lost {
             self.restores += 1;
             self.people.restored_ms = Some(self.now_ms);
