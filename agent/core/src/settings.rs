@@ -32,6 +32,51 @@ pub struct Settings {
     pub hooks: HookSettings,
     /// How packages are installed and the node restarts.
     pub patch: PatchSettings,
+    /// Where the fleet's shared state is.
+    pub store: StoreSettings,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// Which engine; `none`: this node only reports, to itself.
+    pub engine: Engine,
+    /// `https://HOST:PORT` of the store's host, or of each etcd member, the preferred one first.
+    pub endpoints: Vec<String>,
+    /// `ADDRESS:PORT` where the host of the embedded store serves it.
+    pub listen: String,
+    /// Where the host of the embedded store keeps it.
+    pub file: String,
+    /// Directory of `ca.crt`, `ca.crl` and this node's certificate and key (`node.crt`, `node.key`).
+    pub credentials: String,
+}
+
+/// What the store runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// No fleet.
+    #[default]
+    None,
+    /// In this node's agent, served to the others.
+    Embedded,
+    /// In another node's agent.
+    Remote,
+    /// An etcd cluster.
+    Etcd,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            engine: Engine::None,
+            endpoints: Vec::new(),
+            listen: "0.0.0.0:9788".to_owned(),
+            file: "/var/lib/hardstand/store.redb".to_owned(),
+            credentials: "/etc/hardstand/credentials".to_owned(),
+        }
+    }
 }
 
 /// `[node]`

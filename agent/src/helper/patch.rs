@@ -14,7 +14,7 @@ use super::ground::{Done, Ground, No};
 use super::wire::{Answer, PackageProof, RunState};
 use super::{meaning, staged};
 use crate::host::apt::{self, Choice};
-use crate::host::boot::{loader, probe_kernel};
+use crate::host::boot::{KernelFiles, loader};
 use crate::host::packages;
 
 /// Lists are not fetched more often than this.
@@ -51,7 +51,7 @@ pub(super) async fn plan(ground: &Ground) -> Done {
     let settings = ground.settings()?;
     let set = resolve(ground, Choice::Free).await?;
     let download_bytes = download_bytes(ground, Choice::Free, &set).await?;
-    let kernel = probe_kernel(&ground.host)?;
+    let kernel = KernelFiles::default().probe(&ground.host)?;
     let (kernel, reboot) = meaning::of(&set, &kernel, &settings.patch);
     Ok(Answer::Updates(Updates {
         packages: set,

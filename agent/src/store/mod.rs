@@ -8,10 +8,12 @@
 #[cfg(test)]
 mod contract;
 mod embedded;
-mod etcd;
+pub(crate) mod etcd;
 mod limits;
 #[cfg(test)]
 mod memory;
+pub(crate) mod open;
+pub(crate) mod records;
 mod remote;
 pub(crate) mod serve;
 #[cfg(test)]

@@ -166,7 +166,9 @@ async fn cell(cluster: &mut Cluster, fault: Fault, role: Role, delay: &Arc<Way>,
 }
 
 async fn hurt(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Way, etcd: &Etcd) {
-    let drop_all = |hook: &str| format!("table inet lab {{\nchain c {{\ntype filter hook {hook} priority 0\niif != lo drop\n}}\n}}\n");
+    let drop_all = |hook: &str| {
+        format!("table inet lab {{\nchain c {{\ntype filter hook {hook} priority 0\niif != lo drop\n}}\n}}\n")
+    };
     match fault {
         Fault::Kill => cluster.kill(target).await,
         Fault::Stop => cluster.signal(target, Signal::SIGSTOP),
@@ -175,7 +177,9 @@ async fn hurt(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Way, e
         Fault::Mute => cluster.filter(target, &drop_all("output").replace("iif", "oif")).await,
         Fault::Loss => {
             let third = |hook, card| {
-                format!("chain {hook} {{\ntype filter hook {hook} priority 0\n{card} != lo numgen random mod 100 < 30 drop\n}}")
+                format!(
+                    "chain {hook} {{\ntype filter hook {hook} priority 0\n{card} != lo numgen random mod 100 < 30 drop\n}}"
+                )
             };
             let rules = format!("table inet lab {{\n{}\n{}\n}}\n", third("input", "iif"), third("output", "oif"));
             cluster.filter(target, &rules).await;

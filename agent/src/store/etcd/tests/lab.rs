@@ -165,7 +165,9 @@ impl Cluster {
             let strace = find("strace").expect("strace is installed");
             command.push(strace.display().to_string());
             let inject = "inject=fsync,fdatasync:delay_enter=400000";
-            command.extend(["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-e", inject, "-o", "/dev/null"].map(String::from));
+            command.extend(
+                ["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-e", inject, "-o", "/dev/null"].map(String::from),
+            );
         }
         command.push(etcd_bin_vendored::etcd_bin_path().unwrap().display().to_string());
         let mut run = inside(member, &[]).args(command).args([
