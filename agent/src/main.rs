@@ -2,7 +2,6 @@
 //!
 //! It must never decide anything.
 
-mod act;
 // Taken up by the control loop, which begins steps, reads facts and writes the journal.
 #[allow(dead_code)]
 mod act;

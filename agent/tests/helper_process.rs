@@ -65,7 +65,7 @@ fn end(helper: &mut Child, signal: nix::sys::signal::Signal) -> std::process::Ex
 
 /// A request for a reboot under this token, whose permit was answered `age_ms` ago in this boot.
 fn reboot(revision: u64, attempt: u32, age_ms: u64) -> String {
-    let now: std::time::Duration = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap().into();
+    let now: Duration = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap().into();
     let answered_ms = u64::try_from(now.as_millis()).unwrap() - age_ms;
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     format!(
