@@ -2,20 +2,19 @@
 //!
 //! It must never decide anything.
 
-// Taken up by the control loop, which begins steps, reads facts and writes the journal.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "taken up by the control loop")]
 mod act;
 mod cli;
 mod config;
 mod crew;
 mod durable;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "taken up by the control loop")]
 mod facts;
 #[cfg(test)]
 mod hang;
 mod helper;
 mod host;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "taken up by the control loop")]
 mod journal;
 mod probe;
 mod report;

@@ -248,6 +248,34 @@ async fn a_half_configured_package_or_a_missing_entry_refuses_the_reboot() {
 }
 
 #[tokio::test]
+async fn lists_are_fetched_once_a_minute_and_a_plan_names_set_kernel_and_restart() {
+    let bench = Bench::start("[patch]\nkexec = true\n").await;
+    prints(&bench);
+    for (file, text) in [
+        ("sys/kernel/osrelease", "6.12.1-lab-amd64\n"),
+        ("sys/kernel/version", "#1\n"),
+        ("cmdline", "rw\n"),
+        ("stat", "btime 1\n"),
+    ] {
+        std::fs::write(bench.host.path("proc").join(file), text).unwrap();
+    }
+    bench.client().refresh().await.unwrap();
+    let refused = bench.client().refresh().await.unwrap_err().to_string();
+    assert!(refused.starts_with("refresh was refused: the lists were fetched "), "{refused}");
+    assert_eq!(bench.bus.log().len(), 1);
+    let updates = bench.client().plan().await.unwrap();
+    assert_eq!(updates.packages, parse_simulation(SIMULATION).unwrap());
+    assert_eq!(updates.kernel.as_deref(), Some("6.12.2-lab-amd64"));
+    assert_eq!((updates.reboot.kind, updates.download_bytes), (RebootKind::Kexec, 3768));
+    let failing = |world: &mut crate::host::systemd::fake::World| {
+        world.statuses.insert("hardstand-resolve.service".to_owned(), vec![100]);
+    };
+    bench.bus.with(failing);
+    let failed = bench.client().plan().await.unwrap_err().to_string();
+    assert!(failed.starts_with("plan failed: resolving packages ended with exit-code 100: "), "{failed}");
+}
+
+#[tokio::test]
 async fn facts_are_asked_for_in_their_phase_and_proved_from_dpkg() {
     let bench = Bench::start("").await;
     prints(&bench);
