@@ -112,6 +112,3 @@ fn of<T, U>(reading: &Reading<T>, give: impl FnOnce(&T) -> U) -> Reading<U> {
         Reading::Unknown { why } => Reading::unknown(why.clone()),
     }
 }
-
-#[cfg(test)]
-mod tests;

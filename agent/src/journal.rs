@@ -171,4 +171,4 @@ fn impossible(journal: &Journal) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,16 +2,19 @@
 //!
 //! It must never decide anything.
 
+#[allow(dead_code, reason = "taken up by the control loop")]
 mod act;
 mod cli;
 mod config;
 mod crew;
 mod durable;
+#[allow(dead_code, reason = "taken up by the control loop")]
 mod facts;
 #[cfg(test)]
 mod hang;
 mod helper;
 mod host;
+#[allow(dead_code, reason = "taken up by the control loop")]
 mod journal;
 mod probe;
 mod report;

@@ -1,1 +1,311 @@
-//! Tests.
+//! Whole steps through the real helper on a real socket, with a systemd and a logind that run nothing.
+
+use std::time::Duration;
+
+use hardstand_core::observed::{Moment, Role};
+use hardstand_core::plan::PackageSet;
+use hardstand_core::{Health, Observed, Severity};
+
+use super::*;
+use crate::facts;
+use crate::helper::bench::Bench;
+use crate::host::apt::parse_simulation;
+use crate::journal::tests::{journal, journey};
+
+/// Longest any step of these may take.
+const SOON: Duration = Duration::from_secs(60);
+const SIMULATION: &str = include_str!("../../tests/fixtures/apt/simulate-trixie.txt");
+const FILES: &str = include_str!("../../tests/fixtures/apt/files-trixie.txt");
+
+fn now_ms() -> u64 {
+    u64::try_from(boottime().as_millis()).unwrap()
+}
+
+fn act(bench: &Bench) -> Act {
+    let settings = crate::config::load(Some(&bench.config())).unwrap().settings;
+    Act::with(bench.client(), &settings, bench.bus.jobs(), bench.host.clone())
+}
+
+async fn ended(act: &Act) -> ActState {
+    let wait = async {
+        while act.state() == ActState::Running {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, wait).await.expect("the step ends");
+    act.state()
+}
+
+fn with_packages() -> Journey {
+    let mut journey = journey();
+    journey.part.packages = parse_simulation(SIMULATION).unwrap();
+    journey.part.kernel = Some("6.12.2-lab-amd64".to_owned());
+    journey
+}
+
+fn prints(bench: &Bench) {
+    bench.bus.with(|world| {
+        world.prints = vec![("--print-uris", FILES.to_owned()), (" -s ", SIMULATION.to_owned())];
+    });
+}
+
+#[tokio::test]
+async fn a_drain_asks_hooks_stops_what_runs_and_a_restore_gives_back_just_that() {
+    let bench = Bench::start(
+        "[drain]\nunits = [\"web.service\", \"idle.service\"]\n\
+         [hooks]\npre_drain = [\"hook-a.service\"]\npost_drain = [\"hook-b.service\"]\npause_secs = 1\n",
+    )
+    .await;
+    bench.bus.with(|world| {
+        for (name, active) in [("web.service", "active"), ("idle.service", "inactive")] {
+            world.units.insert(name.to_owned(), active.to_owned());
+        }
+        for hook in ["hook-a.service", "hook-b.service"] {
+            world.units.insert(hook.to_owned(), "inactive".to_owned());
+        }
+        // Not yet, then go.
+        world.statuses.insert("hook-a.service".to_owned(), vec![75, 0]);
+    });
+    let mut act = act(&bench);
+    act.start(Step::Drain, &journey(), Some(now_ms()));
+    assert_eq!(ended(&act).await, ActState::Ended);
+    let did = ["start hook-a.service", "start hook-a.service", "stop web.service", "start hook-b.service"];
+    assert_eq!(bench.bus.log(), did);
+    assert_eq!(act.platform().drained().await, Reading::Known(true));
+    let errand = errand_of(&journey(), 1).unwrap();
+    assert_eq!(act.platform().restored(&errand).await, Reading::Known(false));
+    act.start(Step::Restore, &journey(), None);
+    assert_eq!(ended(&act).await, ActState::Ended);
+    assert_eq!(bench.bus.log(), ["start web.service"]);
+    assert_eq!(act.platform().restored(&errand).await, Reading::Known(true));
+}
+
+#[tokio::test]
+async fn a_drain_again_after_a_crash_still_knows_what_ran_before() {
+    let bench = Bench::start("[drain]\nunits = [\"web.service\"]\n").await;
+    bench.bus.with(|world| world.units.insert("web.service".to_owned(), "active".to_owned()));
+    let mut first = act(&bench);
+    first.start(Step::Drain, &journey(), Some(now_ms()));
+    assert_eq!(ended(&first).await, ActState::Ended);
+    drop(first);
+    let mut second = act(&bench);
+    second.start(Step::Drain, &journey(), Some(now_ms()));
+    assert_eq!(ended(&second).await, ActState::Ended);
+    second.start(Step::Restore, &journey(), None);
+    assert_eq!(ended(&second).await, ActState::Ended);
+    assert_eq!(bench.bus.log(), ["stop web.service", "start web.service"]);
+}
+
+#[tokio::test]
+async fn a_hook_that_says_no_stops_the_drain_before_anything_is_stopped() {
+    let bench = Bench::start("[drain]\nunits = [\"web.service\"]\n[hooks]\npre_drain = [\"hook-a.service\"]\n").await;
+    bench.bus.with(|world| {
+        world.units.insert("web.service".to_owned(), "active".to_owned());
+        world.units.insert("hook-a.service".to_owned(), "inactive".to_owned());
+        world.statuses.insert("hook-a.service".to_owned(), vec![3]);
+    });
+    let mut act = act(&bench);
+    act.start(Step::Drain, &journey(), Some(now_ms()));
+    let ActState::Failed { why, next_action } = ended(&act).await else { panic!("it says no") };
+    assert!(why.starts_with("pre-drain hook hook-a.service says no (exit-code 3): "), "{why}");
+    assert_eq!(next_action, "see: systemctl status hook-a.service; when it is solved, lift the halt");
+    assert_eq!(bench.bus.log(), ["start hook-a.service"]);
+    act.forget();
+    assert_eq!(act.state(), ActState::None);
+}
+
+#[tokio::test]
+async fn an_old_permit_begins_nothing() {
+    let bench = Bench::start("[drain]\nunits = [\"web.service\"]\n").await;
+    for permit in [None, Some(now_ms() - PERMIT_MS - 1)] {
+        for step in [Step::Drain, Step::Patch, Step::Reboot] {
+            let mut act = act(&bench);
+            act.start(step, &journey(), permit);
+            assert!(matches!(ended(&act).await, ActState::Failed { .. }));
+        }
+    }
+    assert!(bench.bus.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_set_is_staged_as_planned_and_installed_pinned() {
+    let bench = Bench::start("").await;
+    prints(&bench);
+    let mut act = act(&bench);
+    let journey = with_packages();
+    act.start(Step::Stage, &journey, None);
+    assert_eq!(ended(&act).await, ActState::Ended);
+    bench.bus.log();
+    act.start(Step::Patch, &journey, Some(now_ms()));
+    assert_eq!(ended(&act).await, ActState::Ended);
+    let log = bench.bus.log().join("\n").replace(&bench.host.path("").display().to_string(), "/");
+    let inhibit =
+        "/usr/bin/systemd-inhibit --what=shutdown --mode=block --who=hardstand --why=packages are being installed";
+    let expected = format!(
+        "run hardstand-patch-aaaaaaaa-42-{}.service: {inhibit} /usr/bin/dpkg --force-confdef --force-confold --configure -a \
+         && {inhibit} /usr/bin/apt-get -y -q -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+         -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o APT::Get::AutomaticRemove=false \
+         -o Dir::Etc::Preferences=/state/preferences -o Dir::Etc::PreferencesParts=/dev/null dist-upgrade",
+        log.split('-').nth(4).and_then(|rest| rest.split('.').next()).unwrap_or_default()
+    );
+    assert_eq!(log, expected);
+    let preferences = std::fs::read_to_string(bench.host.path("state/preferences")).unwrap();
+    assert!(preferences.contains("Package: lab-app:amd64\nPin: version 2\n"), "{preferences}");
+}
+
+#[tokio::test]
+async fn another_set_than_planned_asks_for_a_new_plan() {
+    let bench = Bench::start("").await;
+    bench.bus.with(|world| world.prints = vec![(" -s ", SIMULATION.replace("lab-data [1] (2", "lab-data [1] (3"))]);
+    let mut act = act(&bench);
+    act.start(Step::Stage, &with_packages(), None);
+    let ActState::Failed { why, .. } = ended(&act).await else { panic!("it must be refused") };
+    let expected =
+        "stage was refused: what would be installed now (6 packages) is not what was planned; a new plan is needed";
+    assert_eq!(why, expected);
+    act.start(Step::Patch, &with_packages(), Some(now_ms()));
+    let ActState::Failed { why, .. } = ended(&act).await else { panic!("nothing is staged") };
+    assert!(why.contains("stage the set again, or plan anew"), "{why}");
+    assert!(!bench.bus.log().join("\n").contains("dpkg"));
+}
+
+#[tokio::test]
+async fn a_package_run_is_found_again_by_a_new_agent_and_not_begun_twice() {
+    let bench = Bench::start("").await;
+    prints(&bench);
+    let mut first = act(&bench);
+    let journey = with_packages();
+    first.start(Step::Stage, &journey, None);
+    assert_eq!(ended(&first).await, ActState::Ended);
+    bench.bus.with(|world| world.hold = true);
+    first.start(Step::Patch, &journey, Some(now_ms()));
+    let begun = async {
+        while !bench.bus.with(|world| world.log.iter().any(|line| line.contains("--configure"))) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, begun).await.expect("it begins");
+    drop(first);
+    bench.bus.log();
+    let mut second = act(&bench);
+    let mut under_way = journal(Phase::Patching);
+    under_way.journey = Some(journey.clone());
+    second.adopt(&under_way);
+    assert_eq!(second.state(), ActState::Running);
+    second.start(Step::Patch, &journey, Some(now_ms()));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(second.state(), ActState::Running);
+    bench.bus.with(|world| {
+        world.hold = false;
+        let patch = world.units.keys().find(|name| name.contains("-patch-")).cloned().unwrap();
+        world.statuses.insert(patch.clone(), vec![100]);
+        world.ended.insert(patch.clone(), 100);
+        world.units.insert(patch, "failed".to_owned());
+    });
+    let ActState::Failed { why, .. } = ended(&second).await else { panic!("it failed") };
+    assert!(why.starts_with("exit-code 100: "), "{why}");
+    assert!(bench.bus.log().is_empty(), "it was followed, not begun again");
+}
+
+#[tokio::test]
+async fn a_reboot_goes_through_logind_and_a_block_refuses_it() {
+    let bench = Bench::start("").await;
+    let mut act = act(&bench);
+    let text = str::to_owned;
+    bench.bus.with(|world| {
+        let held = (text("sleep:shutdown"), text("backup"), text("tape 3 of 4"), text("block"), 0, 1);
+        world.inhibitors = vec![held, (text("shutdown"), text("x"), text("y"), text("delay"), 0, 2)];
+    });
+    act.start(Step::Reboot, &journey(), Some(now_ms()));
+    let ActState::Failed { why, .. } = ended(&act).await else { panic!("it must be refused") };
+    let held = "reboot was refused: a shutdown is held off by backup (tape 3 of 4); see: systemd-inhibit --list";
+    assert_eq!(why, held);
+    assert!(bench.bus.log().is_empty());
+    bench.bus.with(|world| world.inhibitors.clear());
+    act.start(Step::Reboot, &journey(), Some(now_ms()));
+    assert_eq!(ended(&act).await, ActState::Ended);
+    assert_eq!(bench.bus.log(), ["reboot 1"], "with the flag that obeys inhibitors");
+}
+
+#[tokio::test]
+async fn a_half_configured_package_or_a_missing_entry_refuses_the_reboot() {
+    let bench = Bench::start("").await;
+    let mut act = act(&bench);
+    let mut with_kernel = journey();
+    with_kernel.part.kernel = Some("6.12.2-lab-amd64".to_owned());
+    act.start(Step::Reboot, &with_kernel, Some(now_ms()));
+    let ActState::Failed { why, .. } = ended(&act).await else { panic!("it must be refused") };
+    assert_eq!(
+        why,
+        "reboot was refused: kernel 6.12.2-lab-amd64 could not boot: there is no /boot/vmlinuz-6.12.2-lab-amd64"
+    );
+    let half = "Package: a\nStatus: install ok half-configured\nVersion: 1\nArchitecture: amd64\n";
+    std::fs::write(bench.host.path("var/lib/dpkg/status"), half).unwrap();
+    act.start(Step::Reboot, &journey(), Some(now_ms()));
+    let ActState::Failed { why, .. } = ended(&act).await else { panic!("it must be refused") };
+    assert!(why.contains("packages are half-configured"), "{why}");
+    assert!(bench.bus.log().is_empty());
+}
+
+#[tokio::test]
+async fn lists_are_fetched_once_a_minute_and_a_plan_names_set_kernel_and_restart() {
+    let bench = Bench::start("[patch]\nkexec = true\n").await;
+    prints(&bench);
+    for (file, text) in [
+        ("sys/kernel/osrelease", "6.12.1-lab-amd64\n"),
+        ("sys/kernel/version", "#1\n"),
+        ("cmdline", "rw\n"),
+        ("stat", "btime 1\n"),
+    ] {
+        std::fs::write(bench.host.path("proc").join(file), text).unwrap();
+    }
+    bench.client().refresh().await.unwrap();
+    let refused = bench.client().refresh().await.unwrap_err().to_string();
+    assert!(refused.starts_with("refresh was refused: the lists were fetched "), "{refused}");
+    assert_eq!(bench.bus.log().len(), 1);
+    let updates = bench.client().plan().await.unwrap();
+    assert_eq!(updates.packages, parse_simulation(SIMULATION).unwrap());
+    assert_eq!(updates.kernel.as_deref(), Some("6.12.2-lab-amd64"));
+    assert_eq!((updates.reboot.kind, updates.download_bytes), (RebootKind::Kexec, 3768));
+    let failing = |world: &mut crate::host::systemd::fake::World| {
+        world.statuses.insert("hardstand-resolve.service".to_owned(), vec![100]);
+    };
+    bench.bus.with(failing);
+    let failed = bench.client().plan().await.unwrap_err().to_string();
+    assert!(failed.starts_with("plan failed: resolving packages ended with exit-code 100: "), "{failed}");
+}
+
+#[tokio::test]
+async fn facts_are_asked_for_in_their_phase_and_proved_from_dpkg() {
+    let bench = Bench::start("").await;
+    prints(&bench);
+    let mut act = act(&bench);
+    let journey = with_packages();
+    act.start(Step::Stage, &journey, None);
+    assert_eq!(ended(&act).await, ActState::Ended);
+    let seen = Observed::nothing(Moment::default(), "n1", Role::Debian, "not yet");
+    let health = Health { node: "n1".to_owned(), verdict: Severity::Ok, findings: Vec::new(), collectors: Vec::new() };
+    let (helper, jobs, platform) = (bench.client(), bench.bus.jobs(), act.platform());
+    let sources = facts::Sources { helper: &helper, jobs: &jobs, platform: platform.as_ref() };
+    let known = || facts::Known {
+        now_ms: 1,
+        gates_good_since_ms: None,
+        act: ActState::None,
+        same_history: Reading::Known(true),
+    };
+    let mut under_way = journal(Phase::Patching);
+    under_way.journey = Some(journey);
+    let facts = facts::read(&seen, &health, &under_way, &sources, known()).await;
+    let state = facts.packages.known().unwrap();
+    assert_eq!((state.installed, state.whole, state.boot_entry), (false, true, false));
+    assert_eq!(facts.kernel.why(), Some("not yet"));
+    assert!(facts.drained.why().is_some() && facts.boot_complete.why().is_some());
+    bench.install(&parse_simulation(SIMULATION).unwrap());
+    let facts = facts::read(&seen, &health, &under_way, &sources, known()).await;
+    assert!(facts.packages.known().unwrap().installed);
+    // Another set than was staged proves nothing.
+    under_way.journey.as_mut().unwrap().part.packages = PackageSet::default();
+    let facts = facts::read(&seen, &health, &under_way, &sources, known()).await;
+    assert!(facts.packages.known().unwrap().installed, "an empty set is always installed");
+    assert_eq!(jobs.userspace_since_ms().await.unwrap(), 7_000);
+}

@@ -12,6 +12,7 @@ mod inventory;
 mod node;
 mod parse;
 mod source;
+mod stale;
 mod status;
 mod watch;
 
@@ -70,6 +71,9 @@ enum Command {
     /// Tell the agent that something was taken away on purpose.
     #[command(subcommand)]
     Forget(forget::ForgetCommand),
+    /// Restart the services that still run code which was replaced on the disk.
+    #[command(hide = true)]
+    RestartStale(stale::StaleArgs),
     /// Print completions for a shell.
     Completions(generate::CompletionsArgs),
     /// Print the manual page, or write all of them into a directory.
@@ -115,6 +119,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Config(command) => config::run(&command),
         Command::Parse(args) => parse::run(&args),
         Command::Forget(command) => forget::run(&command),
+        Command::RestartStale(args) => stale::run(&args),
         Command::Completions(args) => generate::completions(args, &mut Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),
     };

@@ -23,11 +23,13 @@ macro_rules! asked {
 
 impl Client {
     /// Refreshes the package lists.
+    #[allow(dead_code, reason = "asked by the control loop")]
     pub(crate) async fn refresh(&self) -> Result<(), AskError> {
         asked!(self, Verb::Refresh {}, Answer::Begun {} => ())
     }
 
     /// Resolves what would be installed now. How long it has been on offer is not known to the helper.
+    #[allow(dead_code, reason = "asked by the control loop")]
     pub(crate) async fn plan(&self) -> Result<Updates, AskError> {
         asked!(self, Verb::Plan {}, Answer::Updates(updates) => updates)
     }

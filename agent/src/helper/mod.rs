@@ -8,6 +8,8 @@
 //! - `serve`: who may ask, how much and for how long.
 //! - `client`, `changes`: the agent's side.
 
+#[cfg(test)]
+pub(crate) mod bench;
 mod changes;
 mod client;
 mod drain;

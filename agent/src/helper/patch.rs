@@ -197,7 +197,7 @@ fn check_room(ground: &Ground, bytes: u64, kernel: bool) -> Result<(), String> {
     for (place, bytes) in wanted {
         let path = ground.host.path(place);
         let free = nix::sys::statvfs::statvfs(&path)
-            .map(|found| u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())))
+            .map(|found| found.blocks_available().saturating_mul(found.fragment_size()))
             .map_err(|errno| format!("how much is free on {} cannot be told: {errno}", path.display()))?;
         if free < bytes {
             let (free, bytes) = (free >> 20, (bytes >> 20) + 1);

@@ -89,8 +89,8 @@ fn upgrade(before: &[&str], choice: Choice<'_>) -> Vec<String> {
     all.extend(words(&["-o", "Dpkg::Use-Pty=0", "-o", "APT::Get::AutomaticRemove=false"]));
     if let Choice::Pinned(file) = choice {
         all.extend(["-o".to_owned(), format!("Dir::Etc::Preferences={file}")]);
-        // A directory that is not there: no other preference has a say.
-        all.extend(words(&["-o", "Dir::Etc::PreferencesParts=/nonexistent"]));
+        // No other preference has a say.
+        all.extend(words(&["-o", "Dir::Etc::PreferencesParts=/dev/null"]));
     }
     all.extend(words(&["dist-upgrade"]));
     all
@@ -106,8 +106,11 @@ pub(crate) fn preferences(set: &PackageSet) -> String {
     text.push_str("Package: *\nPin: release *\nPin-Priority: -1\n");
     for change in set.changes() {
         let name = &change.name;
-        // `all` is no architecture a pin knows; such a package has one version whatever asks for it.
-        let arch = if change.architecture == "all" { String::new() } else { format!(":{}", change.architecture) };
+        // `all` is no architecture a pin knows; of what goes apt says none.
+        let arch = match change.architecture.as_str() {
+            "" | "all" => String::new(),
+            arch => format!(":{arch}"),
+        };
         // More than 1000 wins over everything; a removed package has no candidate at all.
         let (pin, priority) = match &change.to {
             Some(version) => (format!("version {version}"), 1001),

@@ -20,6 +20,7 @@ pub(crate) mod os_release;
 pub(crate) mod packages;
 pub(crate) mod sensors;
 pub(crate) mod smart;
+pub(crate) mod stale;
 pub(crate) mod systemd;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! systemd over D-Bus: system state, failed and declared units (`org.freedesktop.systemd1.Manager`).
 //!
-//! It must never start, stop or subscribe to anything, and never wait longer than
+//! What starts and stops units is in `jobs`. This must never start, stop or subscribe to anything, and never wait longer than
 //! [`CONNECT_DEADLINE`] and [`ASK_DEADLINE`].
 
 use std::time::Duration;
@@ -14,6 +14,8 @@ use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
 use super::HostError;
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub(crate) mod jobs;
 
 const SERVICE: &str = "org.freedesktop.systemd1";

@@ -70,6 +70,12 @@ impl UnitNow {
         !self.has_job && matches!(self.active.as_str(), "inactive" | "failed")
     }
 
+    /// Whether it is up, or has done what it is for.
+    pub(crate) fn is_up(&self) -> bool {
+        let did = self.active == "inactive" && self.end.as_ref().is_some_and(|end| end.result == "success");
+        self.active == "active" || did
+    }
+
     /// Whether it serves, or is meant to: a unit that restarts itself, or is just starting, does.
     pub(crate) fn is_wanted(&self) -> bool {
         matches!(self.active.as_str(), "active" | "activating" | "reloading" | "refreshing")
@@ -172,6 +178,14 @@ impl Jobs {
         self.queue("StopUnit", name).await
     }
 
+    /// Queues the restart of a unit that runs.
+    ///
+    /// # Errors
+    /// As [`Jobs::start`].
+    pub(crate) async fn restart(&self, name: &str) -> Result<(), HostError> {
+        self.queue("TryRestartUnit", name).await
+    }
+
     /// Starts a transient unit. One of its name that still runs is left alone; one that ended is replaced.
     ///
     /// # Errors
@@ -188,15 +202,33 @@ impl Jobs {
         self.ask::<_, OwnedObjectPath>(&connection, "StartTransientUnit", &body).await.map(drop)
     }
 
-    /// Waits until a unit has nothing under way, at most `limit`.
+    /// Waits until a unit has run to its end, at most `limit`.
     ///
     /// # Errors
     /// It has not ended by then, or systemd does not answer.
     pub(crate) async fn ended(&self, name: &str, limit: Duration) -> Result<UnitNow, HostError> {
+        self.until(name, limit, |unit| !unit.is_running()).await
+    }
+
+    /// Waits until no start or stop of a unit is under way, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Jobs::ended`].
+    pub(crate) async fn settled(&self, name: &str, limit: Duration) -> Result<UnitNow, HostError> {
+        let moves = ["activating", "deactivating", "reloading", "refreshing"];
+        self.until(name, limit, |unit| !unit.has_job && !moves.contains(&unit.active.as_str())).await
+    }
+
+    async fn until(
+        &self,
+        name: &str,
+        limit: Duration,
+        wanted: impl Fn(&UnitNow) -> bool,
+    ) -> Result<UnitNow, HostError> {
         let wait = async {
             loop {
                 let now = self.unit(name).await?;
-                if !now.is_running() {
+                if wanted(&now) {
                     return Ok(now);
                 }
                 tokio::time::sleep(LOOK_EVERY).await;

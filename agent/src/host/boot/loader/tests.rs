@@ -1,1 +1,86 @@
-//! Tests.
+//! Boot entries: good ones, and each way in which one is not.
+
+use super::*;
+use crate::host::Scratch;
+
+const RELEASE: &str = "6.12.2-lab-amd64";
+
+fn with_kernel() -> Scratch {
+    let host = Scratch::new();
+    for release in ["6.12.1-lab-amd64", RELEASE] {
+        host.write(&format!("boot/vmlinuz-{release}"), "kernel");
+        host.write(&format!("boot/initrd.img-{release}"), "initrd");
+        host.write(&format!("usr/lib/modules/{release}/modules.dep"), "");
+    }
+    host
+}
+
+fn with_entry() -> Scratch {
+    let host = with_kernel();
+    let text = format!(
+        "title x\nversion {RELEASE}\nlinux /hardstand/{RELEASE}/linux\ninitrd /hardstand/{RELEASE}/initrd\noptions rw\n"
+    );
+    host.write("efi/loader/entries/hardstand-6.12.2-lab-amd64+3.conf", text);
+    host.write(&format!("efi/hardstand/{RELEASE}/linux"), "kernel");
+    host.write(&format!("efi/hardstand/{RELEASE}/initrd"), "initrd");
+    host
+}
+
+#[test]
+fn an_entry_of_systemd_boot_is_found_by_its_version() {
+    let host = with_entry();
+    let id = "hardstand-6.12.2-lab-amd64.conf".to_owned();
+    assert_eq!(entry(&host, RELEASE), Ok(Entry::SystemdBoot { id }));
+    assert_eq!(newest(&host).as_deref(), Some(RELEASE));
+    assert_eq!(esp(&host), Some("efi"));
+    assert_eq!(kernel_bytes(&host), 12);
+    let other = "no entry of systemd-boot below /efi names kernel 6.12.1-lab-amd64; run kernel-install or its hook";
+    assert_eq!(entry(&host, "6.12.1-lab-amd64"), Err(other.to_owned()));
+}
+
+#[test]
+fn an_entry_whose_files_are_not_there_is_none() {
+    for file in ["linux", "initrd"] {
+        let host = with_entry();
+        host.write(&format!("efi/hardstand/{RELEASE}/{file}"), "");
+        let name = "hardstand-6.12.2-lab-amd64+3.conf";
+        let expected = format!("the boot entry {name} names hardstand/{RELEASE}/{file}, which is not there");
+        assert_eq!(entry(&host, RELEASE), Err(expected));
+    }
+    let host = with_entry();
+    host.write(&format!("boot/initrd.img-{RELEASE}"), "");
+    let expected = format!("kernel {RELEASE} lacks its initrd or its modules; update-initramfs -c -k {RELEASE}");
+    assert_eq!(entry(&host, RELEASE), Err(expected));
+    assert_eq!(entry(&host, "7.0"), Err("there is no /boot/vmlinuz-7.0".to_owned()));
+    let host = with_entry();
+    host.write(
+        "efi/loader/entries/hardstand-6.12.2-lab-amd64+3.conf",
+        format!("version {RELEASE}\nlinux /../etc/passwd\n"),
+    );
+    assert!(entry(&host, RELEASE).is_err());
+}
+
+#[test]
+fn grubs_menu_must_name_the_very_kernel() {
+    let host = with_kernel();
+    let none = "no boot loader is known here: neither entries of systemd-boot nor a menu of GRUB";
+    assert_eq!(entry(&host, RELEASE), Err(none.to_owned()));
+    host.write("boot/grub/grub.cfg", format!("# vmlinuz-{RELEASE}\n\tlinux\t/boot/vmlinuz-{RELEASE}-dbg root=x\n"));
+    let other = format!("GRUB's menu does not name kernel {RELEASE}; run update-grub");
+    assert_eq!(entry(&host, RELEASE), Err(other));
+    host.write("boot/grub/grub.cfg", format!("\tlinux\t/boot/vmlinuz-{RELEASE} root=x\n"));
+    assert_eq!(entry(&host, RELEASE), Ok(Entry::Grub));
+}
+
+#[test]
+fn tries_are_no_part_of_an_entrys_name() {
+    for (name, id) in [
+        ("a.conf", "a.conf"),
+        ("a+3.conf", "a.conf"),
+        ("a+2-1.conf", "a.conf"),
+        ("a-6.12+deb13-amd64.conf", "a-6.12+deb13-amd64.conf"),
+        ("a-6.12+deb13-amd64+1-2.conf", "a-6.12+deb13-amd64.conf"),
+    ] {
+        assert_eq!(without_tries(name), id);
+    }
+}
