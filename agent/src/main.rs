@@ -16,13 +16,12 @@ mod helper;
 mod host;
 #[allow(dead_code, reason = "taken up by the control loop")]
 mod journal;
+mod member;
 mod probe;
 mod report;
 mod run;
 mod state;
-#[allow(dead_code, unused_imports, reason = "the leader and the node that use it are built beside it")]
 mod store;
-#[allow(dead_code, unused_imports, reason = "the leader and the node that use it are built beside it")]
 mod trust;
 
 fn main() -> std::process::ExitCode {

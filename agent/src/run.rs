@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config;
 use crate::helper::{self, Client};
 use crate::host::Host;
+use crate::member::{self, Standing};
 use crate::probe::Probe;
 use crate::report::doors::Doors;
 use crate::report::finding_log::FindingLog;
@@ -39,6 +40,8 @@ pub(crate) struct AgentOptions {
 
 /// Requests that may wait while a pass is under way; more are refused by the server.
 const REQUESTS: usize = 16;
+/// Between two passes while a journey is under way: its gates and its end are seen in them.
+const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often to look when no service manager watches: never within a tick.
 const NO_WATCHDOG: Duration = Duration::from_secs(24 * 3600);
 /// After the end, how long threads that hang on a dead disk or mount are waited for.
@@ -49,6 +52,8 @@ const HUNG_THREADS: Duration = Duration::from_millis(100);
 enum Wake {
     /// The interval has passed.
     Tick,
+    /// The node's part in its fleet has something new to say.
+    Member,
     /// SIGHUP: read the configuration again.
     Reload,
     /// An operator has taken a disk out on purpose.
@@ -103,16 +108,22 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
     let notify = Notifier::from_environment();
     let mut log = FindingLog::default();
     let mut doors: Option<(Doors, watch::Sender<Arc<Published>>)> = None;
+    let mut member: Option<Membership> = None;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
     loop {
-        let next = Instant::now() + Duration::from_secs(settings.probe.interval_secs);
+        let busy = member.as_ref().is_some_and(|member| member.standing.borrow().busy);
+        let interval = if busy { BUSY_INTERVAL } else { Duration::from_secs(settings.probe.interval_secs) };
+        let next = Instant::now() + interval;
         let seen = tokio::select! {
             seen = probe.pass() => seen,
             () = wakes.stop() => break,
         };
         let health = judge(&seen, &settings, &mut history);
         log.changes(&health);
-        let sentence = status_sentence(&health);
+        let mut sentence = status_sentence(&health);
+        if let Some(member) = &mut member {
+            member.add_to(&mut sentence);
+        }
         keep(state.as_mut(), &history, seen.at.boottime_seconds, false);
         let pass = Arc::new(Published::new(seen, health));
         match &doors {
@@ -125,13 +136,14 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
                 let (publish, published) = watch::channel(pass);
                 let shared = Shared { published, forget: wakes.forget_sender() };
                 doors = Some((Doors::open(&settings.metrics.listen, &options.socket, shared).await, publish));
+                member = Membership::begin(options, &settings, &doors);
                 notify.ready(&sentence);
             }
         }
-        let wake = wakes.next(next, &notify).await;
+        let wake = wakes.next(next, &notify, member.as_mut()).await;
         tracing::debug!(?wake, "woke");
         match wake {
-            Wake::Tick => {}
+            Wake::Tick | Wake::Member => {}
             Wake::Reload => {
                 notify.reloading();
                 match config::load(options.config.as_deref()) {
@@ -167,6 +179,59 @@ fn keep(state: Option<&mut State>, history: &History, boottime_seconds: f64, mus
     let Some(state) = state else { return };
     if let Err(error) = state.keep(history, boottime_seconds, must) {
         tracing::error!(%error, "memory of earlier passes not written");
+    }
+}
+
+/// The node's part in its fleet, running beside the passes.
+struct Membership {
+    task: tokio::task::JoinHandle<()>,
+    standing: watch::Receiver<Standing>,
+}
+
+impl Membership {
+    /// Begins it where the settings name a store and the node keeps a memory.
+    fn begin(
+        options: &AgentOptions,
+        settings: &Arc<Settings>,
+        doors: &Option<(Doors, watch::Sender<Arc<Published>>)>,
+    ) -> Option<Self> {
+        let (state, (_, publish)) = (options.state.as_ref()?, doors.as_ref()?);
+        if !member::is_member(&settings.store) {
+            return None;
+        }
+        let (told, standing) = watch::channel(Standing::default());
+        let passes = publish.subscribe();
+        let node = passes.borrow().parts().1.node.clone();
+        let parts = member::Parts {
+            settings: Arc::clone(settings),
+            node,
+            state: state.clone(),
+            helper: Client::nearest(&options.helper),
+            passes,
+            standing: told,
+        };
+        Some(Self { task: tokio::spawn(member::run(parts)), standing })
+    }
+
+    /// Adds what the member has to say to the status sentence.
+    fn add_to(&mut self, sentence: &mut String) {
+        let standing = self.standing.borrow_and_update();
+        if !standing.sentence.is_empty() {
+            sentence.push_str("; ");
+            sentence.push_str(&standing.sentence);
+        }
+    }
+
+    async fn changed(&mut self) {
+        if self.standing.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -207,24 +272,31 @@ impl Wakes {
 
     /// The next event, at the latest a tick at `next`. Meanwhile the service manager's watchdog is fed: a judged pass
     /// lies behind, and one that never ends lies ahead of no further feeding.
-    async fn next(&mut self, next: Instant, notify: &Notifier) -> Wake {
+    async fn next(&mut self, next: Instant, notify: &Notifier, mut member: Option<&mut Membership>) -> Wake {
         let feed_every = watchdog_interval().map_or(NO_WATCHDOG, |whole| whole / 2);
         loop {
             notify.watchdog();
             let feed = Instant::now() + feed_every;
-            if let Some(wake) = self.next_until(next, feed).await {
+            if let Some(wake) = self.next_until(next, feed, member.as_deref_mut()).await {
                 return wake;
             }
         }
     }
 
-    async fn next_until(&mut self, next: Instant, feed: Instant) -> Option<Wake> {
+    async fn next_until(&mut self, next: Instant, feed: Instant, member: Option<&mut Membership>) -> Option<Wake> {
+        let news = async {
+            match member {
+                Some(member) => member.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         Some(tokio::select! {
             biased;
             _ = self.terminate.recv() => Wake::Stop,
             _ = self.interrupt.recv() => Wake::Stop,
             _ = self.hangup.recv() => Wake::Reload,
             Some(forget) = self.forget.recv() => Wake::Forget(forget),
+            () = news => Wake::Member,
             () = sleep_until(next) => Wake::Tick,
             () = sleep_until(feed) => return None,
         })

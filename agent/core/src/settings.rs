@@ -48,8 +48,10 @@ pub struct StoreSettings {
     pub listen: String,
     /// Where the host of the embedded store keeps it.
     pub file: String,
-    /// Directory of `ca.crt`, `ca.crl` and this node's certificate and key (`node.crt`, `node.key`).
+    /// Directory of `ca.crt`, `crl.pem` and this node's certificate and key (`node-NAME.crt`, `node-NAME.key`).
     pub credentials: String,
+    /// Nodes that hold a vote in the store (members of the etcd cluster), by name. Quorum is kept among them (S2).
+    pub voters: Vec<String>,
 }
 
 /// What the store runs on.
@@ -75,6 +77,7 @@ impl Default for StoreSettings {
             listen: "0.0.0.0:9788".to_owned(),
             file: "/var/lib/hardstand/store.redb".to_owned(),
             credentials: "/etc/hardstand/credentials".to_owned(),
+            voters: Vec::new(),
         }
     }
 }

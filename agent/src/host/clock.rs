@@ -33,6 +33,16 @@ pub(crate) fn boottime() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).expect("CLOCK_BOOTTIME exists since Linux 2.6.39").into()
 }
 
+/// Seconds since 1970-01-01 00:00 of local time in a zone of the system's database (`Europe/Berlin`).
+///
+/// # Errors
+/// The zone is not in the database.
+pub(crate) fn local_seconds(unix_seconds: u64, zone: &str) -> Result<i64, jiff::Error> {
+    let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
+    let at = jiff::Timestamp::from_second(seconds)?;
+    Ok(seconds + i64::from(jiff::tz::TimeZone::get(zone)?.to_offset(at).seconds()))
+}
+
 /// The kernel's view of the clock, and the service that disciplines it.
 ///
 /// A service counts as at work while it has processes, which is while its control group is there: systemd removes it

@@ -26,6 +26,11 @@ impl Published {
         Self { observed, health, openmetrics: OnceLock::new(), text: OnceLock::new() }
     }
 
+    /// What was seen, and what it means.
+    pub(crate) fn parts(&self) -> (&Observed, &Health) {
+        (&self.observed, &self.health)
+    }
+
     /// The metrics page in its two parts: the ages, made anew, and the rest, made once per pass.
     pub(crate) fn page(&self, format: Format, boottime_seconds: f64, unix_seconds: f64) -> (Bytes, Bytes) {
         let pass_age_seconds = self.age_seconds(boottime_seconds);

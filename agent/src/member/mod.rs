@@ -1,0 +1,202 @@
+//! The node as a member of its fleet: one loop that hears the store and the node's own passes, decides, and carries out
+//! what was decided. [`turn`] is the executor, [`link`] the way to the store, [`lead`] the leader's part.
+//!
+//! It must never choose: what to do comes from `core::step` and `core::leader`. It must never begin an act on a permit
+//! that it cannot prove, and never go on when the journal cannot be written.
+
+mod lead;
+mod link;
+mod tell;
+mod turn;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hardstand_core::journal::Journal;
+use hardstand_core::reading::Reading;
+use hardstand_core::settings::StoreSettings;
+use hardstand_core::step::{self, ActState, Facts, Identity, Streak};
+use hardstand_core::{Settings, status::Brief};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::act::Act;
+use crate::facts::{self, Known, Sources};
+use crate::helper::Client;
+use crate::host::clock::boottime;
+use crate::host::systemd::jobs::Jobs;
+use crate::journal::JournalFile;
+use crate::report::published::Published;
+
+use link::Link;
+use tell::Teller;
+use turn::Progress;
+
+/// How often the member looks when nothing is told to it: facts such as a stopped unit come without an event.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The same with nothing under way.
+const IDLE_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the rest of the agent knows of the member.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// A journey is under way: passes come close together.
+    pub(crate) busy: bool,
+    /// One line for the status: `verifying: gates must hold for the streak`; empty while there is nothing to say.
+    pub(crate) sentence: String,
+    /// Why nothing is begun or ended at all, if so: the journal cannot be used.
+    pub(crate) stopped: Option<String>,
+}
+
+/// What a member is made of.
+pub(crate) struct Parts {
+    /// The node's settings.
+    pub(crate) settings: Arc<Settings>,
+    /// The node's name.
+    pub(crate) node: String,
+    /// Where the journal lies.
+    pub(crate) state: PathBuf,
+    /// The root side.
+    pub(crate) helper: Client,
+    /// Passes, as they are judged.
+    pub(crate) passes: watch::Receiver<Arc<Published>>,
+    /// Where the standing is told.
+    pub(crate) standing: watch::Sender<Standing>,
+}
+
+/// Runs until it is dropped.
+pub(crate) async fn run(parts: Parts) {
+    let standing = parts.standing.clone();
+    let why = match JournalFile::open(&parts.state) {
+        Ok((file, journal)) => Member::new(parts, file, journal).run().await,
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(why, "the journal cannot be used; nothing is begun or ended");
+    standing.send_replace(Standing {
+        busy: false,
+        sentence: "stopped: the journal cannot be used".to_owned(),
+        stopped: Some(why),
+    });
+    std::future::pending::<()>().await;
+}
+
+struct Member {
+    me: Identity,
+    settings: Arc<Settings>,
+    file: JournalFile,
+    journal: Journal,
+    helper: Client,
+    jobs: Jobs,
+    act: Act,
+    link: Link,
+    streak: Streak,
+    teller: Teller,
+    passes: watch::Receiver<Arc<Published>>,
+    standing: watch::Sender<Standing>,
+    /// The last reason to wait, so that each is logged once.
+    waited_for: String,
+}
+
+impl Member {
+    fn new(parts: Parts, file: JournalFile, journal: Journal) -> Self {
+        let mut act = Act::new(parts.helper.clone(), &parts.settings);
+        act.adopt(&journal);
+        tracing::info!(phase = journal.phase.word(), "the journal was read");
+        Self {
+            me: Identity { node: parts.node.clone() },
+            link: Link::new(parts.settings.store.clone(), parts.node),
+            settings: parts.settings,
+            file,
+            journal,
+            teller: Teller::new(parts.helper.clone()),
+            helper: parts.helper,
+            jobs: Jobs::default(),
+            act,
+            streak: Streak::default(),
+            passes: parts.passes,
+            standing: parts.standing,
+            waited_for: String::new(),
+        }
+    }
+
+    /// Turns until the journal cannot be written; says why.
+    async fn run(mut self) -> String {
+        loop {
+            self.link.keep(self.journal.seen.as_ref()).await;
+            let facts = self.facts().await;
+            let turn = step::decide(&self.journal, &self.link.view, &facts, &self.me);
+            match self.take(turn).await {
+                Ok(Progress::Moved) => continue,
+                Ok(Progress::Waits(why)) => self.note_wait(why),
+                Err(error) => return error.to_string(),
+            }
+            let led = self.lead(&facts).await;
+            self.tell(&facts).await;
+            if !led {
+                self.wait().await;
+            }
+        }
+    }
+
+    async fn facts(&mut self) -> Facts {
+        let pass = Arc::clone(&self.passes.borrow_and_update());
+        let (seen, health) = pass.parts();
+        let now_ms = now_ms();
+        let findings: Vec<Brief> = health.findings.iter().filter_map(Brief::of).collect();
+        let baseline = self.journal.journey.as_ref().map(|journey| journey.part.baseline.as_slice());
+        let tolerate = self.link.view.policy.as_ref().map_or(&[][..], |policy| &policy.value.gates.tolerate);
+        let good = step::bad_gates(&findings, baseline, tolerate).is_empty();
+        let known = Known {
+            now_ms,
+            gates_good_since_ms: self.streak.note(good, now_ms),
+            act: self.act.state(),
+            same_history: self.link.same_history.clone(),
+        };
+        let platform = self.act.platform();
+        let sources = Sources { helper: &self.helper, jobs: &self.jobs, platform: platform.as_ref() };
+        facts::read(seen, health, &self.journal, &sources, known).await
+    }
+
+    fn note_wait(&mut self, why: String) {
+        let phase = self.journal.phase;
+        let idle = self.journal.journey.is_none() && self.journal.hold.is_none();
+        let sentence = if idle && self.link.is_connected() { String::new() } else { format!("{phase}: {why}") };
+        let told = Standing { busy: self.journal.journey.is_some(), sentence, stopped: None };
+        self.standing.send_if_modified(|standing| {
+            let changed = *standing != told;
+            *standing = told;
+            changed
+        });
+        if self.waited_for != why {
+            tracing::info!(phase = phase.word(), why, "waits");
+            self.waited_for = why;
+        }
+    }
+
+    /// Until something changes: the store, a pass, an act, or some time has passed.
+    async fn wait(&mut self) {
+        let busy = self.journal.journey.is_some() || self.act.state() == ActState::Running;
+        let look = if busy { LOOK_EVERY } else { IDLE_LOOK_EVERY };
+        tokio::select! {
+            () = self.link.listen() => {}
+            _ = self.passes.changed() => {}
+            () = sleep(look) => {}
+        }
+    }
+}
+
+/// Milliseconds since this boot.
+fn now_ms() -> u64 {
+    u64::try_from(boottime().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether this node is to be a member of a fleet.
+pub(crate) fn is_member(settings: &StoreSettings) -> bool {
+    settings.engine != hardstand_core::settings::Engine::None
+}
+
+/// What is known of a store's past before anything was read of it.
+fn not_read() -> Reading<bool> {
+    Reading::unknown("the store was not read yet")
+}

@@ -1,0 +1,194 @@
+//! What the node tells the fleet: its report, on every change and often enough to be fresh; and what it would install.
+//!
+//! It must never say more than was seen.
+
+use std::time::Duration;
+
+use hardstand_core::health::Severity;
+use hardstand_core::leader::Waiting;
+use hardstand_core::plan::{PackageSet, Reboot, RebootKind, Updates};
+use hardstand_core::status::{Report, Votes};
+use hardstand_core::step::Facts;
+use hardstand_core::store::{Key, Record, Txn};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::Member;
+use crate::helper::Client;
+
+/// How often a node reports while a rollout runs: less than the freshness that grants ask for.
+const REPORT_EVERY_MS: u64 = 3_000;
+/// The same with no rollout under way: for people.
+const IDLE_REPORT_EVERY_MS: u64 = 60_000;
+/// How often it is resolved what would be installed when nobody asks.
+const RESOLVE_EVERY: Duration = Duration::from_secs(3600);
+
+/// What was told last.
+pub(super) struct Teller {
+    helper: Client,
+    reported: Option<(Report, u64)>,
+    resolving: Option<JoinHandle<Updates>>,
+    resolved: Option<(PackageSet, Instant)>,
+    next_resolve: Instant,
+    answered: u64,
+    waiting: Vec<Waiting>,
+}
+
+impl Teller {
+    pub(super) fn new(helper: Client) -> Self {
+        let now = Instant::now();
+        Self {
+            helper,
+            reported: None,
+            resolving: None,
+            resolved: None,
+            next_resolve: now,
+            answered: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Logs who waits for what, once for each change.
+    pub(super) fn note_waiting(&mut self, waiting: &[Waiting]) {
+        if self.waiting == waiting {
+            return;
+        }
+        for one in waiting {
+            for blocker in &one.blockers {
+                tracing::info!(
+                    node = one.node,
+                    check = blocker.check,
+                    why = blocker.why,
+                    way_out = blocker.way_out,
+                    "blocked"
+                );
+            }
+        }
+        self.waiting = waiting.to_vec();
+    }
+}
+
+impl Member {
+    /// Reports, and resolves what would be installed.
+    pub(super) async fn tell(&mut self, facts: &Facts) {
+        if !self.link.is_connected() {
+            return;
+        }
+        self.report(facts).await;
+        self.resolve(facts).await;
+    }
+
+    async fn report(&mut self, facts: &Facts) {
+        let mut report = self.report_of(facts);
+        let active = self.journal.journey.is_some()
+            || !self.link.view.leases.is_empty()
+            || self
+                .link
+                .view
+                .rollout
+                .as_ref()
+                .is_some_and(|rollout| rollout.value.state == hardstand_core::rollout::RolloutState::Running);
+        let every = if active { REPORT_EVERY_MS } else { IDLE_REPORT_EVERY_MS };
+        if let Some((last, at_ms)) = &self.teller.reported {
+            report.sequence = last.sequence;
+            if *last == report && facts.now_ms.saturating_sub(*at_ms) < every {
+                return;
+            }
+            report.sequence += 1;
+        } else if let Some(seen) = self.link.view.reports.get(&self.me.node) {
+            report.sequence = seen.value.sequence + 1;
+        }
+        let key = Key::Report(self.me.node.clone());
+        let txn = Txn::new().put(key, Record::Report(Box::new(report.clone())));
+        if self.link.commit(&txn).await.is_ok() {
+            self.teller.reported = Some((report, facts.now_ms));
+        }
+    }
+
+    fn report_of(&self, facts: &Facts) -> Report {
+        let pass = self.passes.borrow();
+        let (_, health) = pass.parts();
+        let up: Vec<String> = self.link.view.sessions.keys().cloned().collect();
+        let voters = self.settings.store.voters.clone();
+        let votes = if voters.is_empty() {
+            Vec::new()
+        } else {
+            let up = voters.iter().filter(|voter| up.contains(voter)).cloned().collect();
+            vec![Votes { set: "store".to_owned(), voters, up: Some(up) }]
+        };
+        Report {
+            node: self.me.node.clone(),
+            role: format!("{:?}", self.settings.node.role).to_lowercase(),
+            boot_id: facts.boot_id.clone(),
+            kernel: facts.kernel.known().cloned().unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            phase: self.journal.phase,
+            waits_for: self.journal.journey.is_some().then(|| self.waited_for.clone()),
+            hold: self.journal.hold.clone(),
+            verdict: if health.findings.is_empty() { Severity::Unknown } else { health.verdict },
+            findings: facts.findings.clone(),
+            votes,
+            plan_floor: self.journal.plan_floor,
+            sequence: 0,
+        }
+    }
+
+    /// Asks the package manager in the background: when it starts, when somebody asks, when a journey has ended, and
+    /// from time to time. Never while a journey is under way.
+    async fn resolve(&mut self, facts: &Facts) {
+        let asked = self.link.view.ask.as_ref().map_or(0, |ask| ask.value.refresh);
+        if let Some(task) = self.teller.resolving.take_if(|task| task.is_finished()) {
+            match task.await {
+                Ok(updates) => self.publish(updates).await,
+                Err(error) => tracing::error!(%error, "resolving updates ended"),
+            }
+        }
+        if self.journal.journey.is_some() {
+            self.teller.next_resolve = Instant::now();
+            return;
+        }
+        let due = asked > self.teller.answered || self.teller.next_resolve <= Instant::now();
+        if self.teller.resolving.is_some() || !due || facts.boot_complete != hardstand_core::Reading::Known(true) {
+            return;
+        }
+        let refresh = asked > self.teller.answered;
+        self.teller.answered = asked;
+        self.teller.next_resolve = Instant::now() + RESOLVE_EVERY;
+        let helper = self.teller.helper.clone();
+        self.teller.resolving = Some(tokio::spawn(async move { resolved(&helper, refresh, asked).await }));
+    }
+
+    async fn publish(&mut self, mut updates: Updates) {
+        let now = Instant::now();
+        let since = match &self.teller.resolved {
+            Some((set, since)) if *set == updates.packages => *since,
+            _ => now,
+        };
+        self.teller.resolved = Some((updates.packages.clone(), since));
+        updates.on_offer_seconds = now.duration_since(since).as_secs();
+        let key = Key::Updates(self.me.node.clone());
+        if let Err(error) = self.link.commit(&Txn::new().put(key, Record::Updates(updates))).await {
+            tracing::warn!(%error, "what would be installed could not be told; it is tried again");
+            self.teller.next_resolve = now;
+        }
+    }
+}
+
+async fn resolved(helper: &Client, refresh: bool, answers: u64) -> Updates {
+    let failed = |why: String| Updates {
+        packages: PackageSet::default(),
+        reboot: Reboot { kind: RebootKind::None, why: "not known".to_owned() },
+        kernel: None,
+        on_offer_seconds: 0,
+        answers,
+        download_bytes: 0,
+        failed: Some(why),
+    };
+    if refresh && let Err(error) = helper.refresh().await {
+        return failed(format!("refreshing the package lists: {error}"));
+    }
+    match helper.plan().await {
+        Ok(updates) => Updates { answers, ..updates },
+        Err(error) => failed(format!("resolving: {error}")),
+    }
+}
