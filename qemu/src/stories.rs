@@ -10,12 +10,14 @@ mod boot_pxe;
 mod boot_usb;
 pub(crate) mod claims;
 mod faults;
+mod fleet_boot;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::fleet;
 use crate::house::House;
 use crate::scene::Scene;
 
@@ -34,6 +36,8 @@ pub(crate) enum Story {
     AgentHealth,
     /// A collector that hangs does not delay the page
     AgentHung,
+    /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
+    FleetBoot,
 }
 
 impl Story {
@@ -47,6 +51,7 @@ impl Story {
         match self {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
+            Self::FleetBoot => fleet::RECIPE,
         }
     }
 }
@@ -61,6 +66,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::BootPxeUefi => boot_pxe::uefi(&scene).await,
         Story::AgentHealth => agent_health::run(&scene).await,
         Story::AgentHung => agent_hung::run(&scene).await,
+        Story::FleetBoot => fleet_boot::run(&scene).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());

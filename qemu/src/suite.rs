@@ -10,7 +10,7 @@ use hardstand_exec::{Run, find};
 
 use crate::checks::Check;
 use crate::house::House;
-use crate::images;
+use crate::{fleet, images};
 use crate::stories::Story;
 
 /// A cold build of the whole workspace takes about 4 minutes on two cores; a loaded machine doubles that twice.
@@ -31,6 +31,8 @@ pub(crate) fn checks(house: &House) -> Result<Vec<Check>> {
         Check::new("clippy", cargo("clippy --locked --workspace --all-targets --quiet -- -D warnings")?),
         Check::new("package", vec![ourselves(house, CARGO_LIMIT)?.arg("package")]).needs("release"),
     ];
+    let updates = Check::new("updates", vec![ourselves(house, CARGO_LIMIT)?.arg("updates")]);
+    checks.push(updates.needs("package").needs(format!("lock-{}", fleet::RECIPE)));
     checks.extend(image_checks(house));
     // Cargo locks its target directory, so these two would only wait for each other. The packaging tests package what
     // ships, not a build of their own.
@@ -52,7 +54,11 @@ fn image_checks(house: &House) -> Vec<Check> {
         checks.push(Check::new(&lock, vec![images::lock(house, recipe)]).needs("release"));
         let build = images::build(house, recipe);
         let build = if recipe == BUILT_TWICE { build.arg("--twice") } else { build };
-        checks.push(Check::new(image_check(recipe), vec![build]).needs(lock).needs("package"));
+        let mut image = Check::new(image_check(recipe), vec![build]).needs(lock).needs("package");
+        if recipe == fleet::RECIPE {
+            image = image.needs("updates");
+        }
+        checks.push(image);
         let verify = Check::new(format!("verify-{recipe}"), vec![images::verify(house, recipe)]);
         checks.push(verify.needs(image_check(recipe)));
     }
