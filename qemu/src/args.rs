@@ -294,7 +294,14 @@ mod tests {
     }
 
     fn disk(serial: &str, bus: Bus, boot: Option<u8>) -> Disk {
-        Disk { serial: serial.to_owned(), file: format!("/d/{serial}").into(), format: Format::Qcow2, bus, boot, write_log: None }
+        Disk {
+            serial: serial.to_owned(),
+            file: format!("/d/{serial}").into(),
+            format: Format::Qcow2,
+            bus,
+            boot,
+            write_log: None,
+        }
     }
 
     /// One option a line, so that a difference reads well.

@@ -23,7 +23,6 @@ pub(crate) mod repository;
 mod seed;
 mod write_log;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,7 +163,6 @@ pub(crate) struct Node {
     strict: Option<Strict>,
     running: Option<Running>,
     power_ons: u32,
-    dir: PathBuf,
 }
 
 impl Node {
@@ -187,7 +185,7 @@ impl Node {
         machine.disks = vec![Disk { serial, file, format, bus: Bus::Virtio, boot: Some(1), write_log }];
         machine.nics = vec![Nic { tap: seed.tap(), mac: seed.mac(), rom: Rom::Empty, boot: None }];
         machine.credentials.extend(seed.credentials(&topology.seeds, repository.key())?);
-        Ok(Self { seed: seed.clone(), machine, strict, running: None, power_ons: 0, dir })
+        Ok(Self { seed: seed.clone(), machine, strict, running: None, power_ons: 0 })
     }
 
     /// Its name.
@@ -221,7 +219,7 @@ impl Node {
     pub(crate) async fn cut_power(&mut self) -> Result<()> {
         self.take()?.power_cut().await?;
         match &self.strict {
-            Some(strict) => strict.cut(),
+            Some(strict) => strict.cut().await,
             None => Ok(()),
         }
     }
@@ -230,7 +228,8 @@ impl Node {
     pub(crate) async fn power_off(&mut self) -> Result<()> {
         self.take()?.power_off().await?;
         match &self.strict {
-            Some(strict) => strict.settle(),
+            // An orderly end has flushed everything, so nothing is forgotten.
+            Some(strict) => strict.cut().await,
             None => Ok(()),
         }
     }
@@ -252,11 +251,6 @@ impl Node {
         .await
     }
 
-    /// The running machine, to pull its disks and the like.
-    pub(crate) fn running(&mut self) -> Result<&mut Running> {
-        self.running.as_mut().with_context(|| format!("{} is off", self.seed.name))
-    }
-
     /// The way to run commands inside, for a task beside the story.
     pub(crate) fn guest(&self) -> Result<Arc<Guest>> {
         let running = self.running.as_ref().with_context(|| format!("{} is off", self.seed.name))?;
@@ -276,11 +270,6 @@ impl Node {
     /// Starts a command that goes on by itself; what it prints can be read while it runs.
     pub(crate) async fn follow(&self, command: &str) -> Result<Followed> {
         Followed::start(self.guest()?, command).await.with_context(|| format!("on {}", self.seed.name))
-    }
-
-    /// Where this machine's disk and firmware variables lie.
-    pub(crate) fn dir(&self) -> &std::path::Path {
-        &self.dir
     }
 
     fn take(&mut self) -> Result<Running> {

@@ -155,7 +155,8 @@ fn credentials(machine: &Machine) -> Result<()> {
     for (place, credential) in machine.credentials.iter().enumerate() {
         let path = machine.credential_file(place);
         let doing = || format!("writing {}", path.display());
-        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path).with_context(doing)?;
+        let mut file =
+            std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path).with_context(doing)?;
         file.write_all(smbios(credential).as_bytes()).with_context(doing)?;
     }
     Ok(())

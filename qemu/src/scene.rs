@@ -96,7 +96,14 @@ impl Scene {
         let path = self.dir.join(format!("{serial}.img"));
         let file = std::fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         file.set_len(bytes).with_context(|| format!("sizing {}", path.display()))?;
-        Ok(Disk { serial: serial.to_owned(), file: path, format: Format::Raw, bus: Bus::Virtio, boot: None, write_log: None })
+        Ok(Disk {
+            serial: serial.to_owned(),
+            file: path,
+            format: Format::Raw,
+            bus: Bus::Virtio,
+            boot: None,
+            write_log: None,
+        })
     }
 
     /// The lab's network with an offer to boot a recipe's image over it.

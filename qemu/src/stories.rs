@@ -11,6 +11,7 @@ mod boot_usb;
 pub(crate) mod claims;
 mod faults;
 mod fleet_boot;
+mod fleet_power;
 
 use std::path::PathBuf;
 
@@ -38,6 +39,8 @@ pub(crate) enum Story {
     AgentHung,
     /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
     FleetBoot,
+    /// Two of three machines lose their power and come back with what they had flushed
+    FleetPower,
 }
 
 impl Story {
@@ -51,7 +54,7 @@ impl Story {
         match self {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
-            Self::FleetBoot => fleet::RECIPE,
+            Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
         }
     }
 }
@@ -67,6 +70,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::AgentHealth => agent_health::run(&scene).await,
         Story::AgentHung => agent_hung::run(&scene).await,
         Story::FleetBoot => fleet_boot::run(&scene).await,
+        Story::FleetPower => fleet_power::run(&scene).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());

@@ -10,8 +10,8 @@ use hardstand_exec::{Run, find};
 
 use crate::checks::Check;
 use crate::house::House;
-use crate::{fleet, images};
 use crate::stories::Story;
+use crate::{fleet, images};
 
 /// A cold build of the whole workspace takes about 4 minutes on two cores; a loaded machine doubles that twice.
 const CARGO_LIMIT: Duration = Duration::from_secs(20 * 60);

@@ -39,14 +39,8 @@ pub(crate) enum Version {
 
 impl Version {
     /// Every state.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::One,
-        Self::Two,
-        Self::Small,
-        Self::FailsToInstall,
-        Self::ServiceStaysDown,
-        Self::KernelDoesNotBoot,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::One, Self::Two, Self::Small, Self::FailsToInstall, Self::ServiceStaysDown, Self::KernelDoesNotBoot];
 
     fn dir(self) -> &'static str {
         match self {

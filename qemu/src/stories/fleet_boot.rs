@@ -81,6 +81,10 @@ async fn links_are_what_they_say(scene: &Scene, fleet: &mut Fleet) -> Result<()>
     ensure!(!reaches(fleet, "node1", "nas").await?, "node1 reaches nas over a dropped link");
     ensure!(reaches(fleet, "node1", "node2").await?, "node1 does not reach node2, whose link is whole");
     fleet.links.mend().await?;
+    fleet.links.partition(&["node1"]).await?;
+    ensure!(!reaches(fleet, "node1", "node2").await?, "node1 reaches node2 across the partition");
+    ensure!(reaches(fleet, "node2", "nas").await?, "node2 does not reach nas on its own side");
+    fleet.links.mend().await?;
     fleet.links.cut("nas").await?;
     ensure!(!reaches(fleet, "node1", "nas").await?, "node1 reaches nas over a cut link");
     fleet.links.mend().await?;

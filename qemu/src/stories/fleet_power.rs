@@ -1,0 +1,45 @@
+//! `fleet-power`: of three machines one loses its power on a disk that forgets what was not flushed, another on one that
+//! does not. Both come back with what they had promised to keep, and the third has been there all the time.
+
+use anyhow::{Result, ensure};
+
+use crate::fleet::prober::Prober;
+use crate::fleet::{Fleet, SeedFile, Topology};
+use crate::scene::Scene;
+use crate::stories::claims::COMMAND_LIMIT;
+
+/// One file is promised, one is only in the guest's memory. ext4 writes back what is older than 5 s, so no time may pass.
+const WRITE: &str = "echo kept >/root/promised; sync -f /root/promised; echo lost >/root/unpromised";
+
+pub(crate) async fn run(scene: &Scene) -> Result<()> {
+    let note = SeedFile { mode: "0600", ..SeedFile::plain("/etc/hardstand-lab/note", "of the first boot\n") };
+    let topology = Topology::three().strict("node2").file("node2", note);
+    let mut fleet = Fleet::boot(scene, topology).await?;
+    let prober = Prober::start();
+    for name in ["node2", "nas"] {
+        let node = fleet.node_mut(name);
+        node.ok(WRITE, COMMAND_LIMIT).await?;
+        node.cut_power().await?;
+        scene.say(&format!("{name} has lost its power"));
+    }
+    for name in ["node2", "nas"] {
+        fleet.node_mut(name).power_on(scene).await?;
+    }
+    for name in ["node2", "nas"] {
+        let node = fleet.node_mut(name);
+        node.comes_up(scene).await?;
+        ensure!(node.ok("cat /root/promised", COMMAND_LIMIT).await? == "kept\n", "{name} lost what it had flushed");
+        ensure!(
+            node.run("cat /root/unpromised", COMMAND_LIMIT).await?.status != 0,
+            "{name} kept what was in memory only"
+        );
+    }
+    let note = fleet.node("node2").ok("stat -c %a /etc/hardstand-lab/note; cat /etc/hardstand-lab/note", COMMAND_LIMIT);
+    ensure!(note.await? == "600\nof the first boot\n", "node2 has another note than it was given");
+    scene.say("both came back with what was flushed and nothing else");
+    let availability = prober.stop().await;
+    scene.say(&format!("the service, on the node that was not cut: {availability}"));
+    ensure!(availability.failures.is_empty(), "node1 did not answer all the time: {availability}");
+    fleet.node_mut("nas").power_off().await?;
+    fleet.end().await
+}
