@@ -15,9 +15,9 @@ use crate::wait::until;
 /// Two passes of the agent and the first question of the clock, with three machines on two processors.
 const WELL_LIMIT: Duration = Duration::from_secs(240);
 /// apt reads its lists, unpacks a kernel and makes its initrd: 2 minutes alone, and the others take their share.
-const UPGRADE_LIMIT: Duration = Duration::from_secs(15 * 60);
+pub(super) const UPGRADE_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// apt as an operator would run it where nobody is asked.
-const UPGRADE: &str = "export DEBIAN_FRONTEND=noninteractive; apt-get -q update && \
+pub(super) const UPGRADE: &str = "export DEBIAN_FRONTEND=noninteractive; apt-get -q update && \
                        apt-get -q -y -o Dpkg::Options::=--force-confold full-upgrade";
 
 pub(crate) async fn run(scene: &Scene) -> Result<()> {

@@ -1,12 +1,16 @@
 //! `fleet-power`: of three machines one loses its power on a disk that forgets what was not flushed, another on one that
-//! does not. Both come back with what they had promised to keep, and the third has been there all the time.
+//! does not. Both come back with what they had promised to keep, and the third has been there all the time. Then the
+//! bad packages of the repository show that they are bad.
 
 use anyhow::{Result, ensure};
 
 use crate::fleet::prober::Prober;
 use crate::fleet::{Fleet, SeedFile, Topology};
+use crate::guest::Said;
 use crate::scene::Scene;
 use crate::stories::claims::COMMAND_LIMIT;
+use crate::stories::fleet_boot::{UPGRADE, UPGRADE_LIMIT};
+use crate::updates::Version;
 
 /// One file is promised, one is only in the guest's memory. ext4 writes back what is older than 5 s, so no time may pass.
 const WRITE: &str = "echo kept >/root/promised; sync -f /root/promised; echo lost >/root/unpromised";
@@ -40,6 +44,26 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     let availability = prober.stop().await;
     scene.say(&format!("the service, on the node that was not cut: {availability}"));
     ensure!(availability.failures.is_empty(), "node1 did not answer all the time: {availability}");
-    fleet.node_mut("nas").power_off().await?;
+    fleet.node_mut("node2").power_off().await?;
+    bad_versions_are_bad(scene, &fleet).await?;
     fleet.end().await
+}
+
+/// What the repository holds for updates that go wrong does go wrong, each in its own way.
+async fn bad_versions_are_bad(scene: &Scene, fleet: &Fleet) -> Result<()> {
+    let nas = fleet.node("nas");
+    fleet.repository.publish(Version::FailsToInstall)?;
+    let said = nas.run(UPGRADE, UPGRADE_LIMIT).await?;
+    ensure!(said.status == 100, "the package that fails to install ended with {}: {}", said.status, said.stdout);
+    let state = nas.ok("dpkg-query -W -f '${Status}' lab-tool", COMMAND_LIMIT).await?;
+    ensure!(state == "install ok half-configured", "lab-tool is {state}");
+    scene.say("a package failed to install");
+
+    fleet.repository.publish(Version::ServiceStaysDown)?;
+    nas.run(UPGRADE, UPGRADE_LIMIT).await?;
+    let down = |said: &Said| (said.stdout.trim() == "failed").then_some(());
+    let state = "systemctl is-active lab-service.service";
+    nas.guest()?.until("the service that stays down to be down", COMMAND_LIMIT, state, down).await?;
+    scene.say("a service stays down after its upgrade");
+    Ok(())
 }
