@@ -1,5 +1,7 @@
 //! Runs jobs that may hang. One thread works them off in order; a job that takes long keeps that thread for itself
 //! and another thread goes on with the rest. So a quiet host needs one thread, and a hung file costs only its own.
+//! Answers are handed over together when the queue is empty, so that a pass costs a few thread switches and not two
+//! for each job; those done before a job that hangs are fetched by whoever waits.
 //!
 //! It must never wait for a job to end, and never start a job twice: who gave the job decides how long to wait.
 
@@ -8,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+
+use crate::host::clock::boottime;
 
 /// How long a job may keep the thread before another one goes on with the rest. A whole healthy pass takes a few
 /// milliseconds; a busy disk may take a hundred.
@@ -18,7 +22,9 @@ const STACK_BYTES: usize = 256 << 10;
 /// Most threads that may hang at once. Above it nothing new is started: the kernel does not answer at all then.
 const HUNG_LIMIT: usize = 48;
 
-type Work = Box<dyn FnOnce() + Send>;
+/// Does a job, and gives what hands its answer over.
+type Work = Box<dyn FnOnce() -> HandOver + Send>;
+type HandOver = Box<dyn FnOnce() + Send>;
 
 /// The threads. Dropping it ends the idle one; a hung one ends when its job comes back.
 pub(crate) struct Crew {
@@ -28,10 +34,16 @@ pub(crate) struct Crew {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Wakes one of those who wait for an answer; it hands over all that are there.
+    finished: Notify,
 }
 
 struct State {
     queue: VecDeque<Work>,
+    /// Answers that nobody has fetched yet.
+    done: Vec<HandOver>,
+    /// The thread that takes jobs sleeps until there is one.
+    idle: bool,
     /// The thread that takes jobs. Others have been left alone with theirs.
     worker: u64,
     /// When the thread that takes jobs began its present one.
@@ -44,14 +56,31 @@ struct State {
 /// A job under way.
 pub(crate) struct Job<T> {
     shared: Arc<Shared>,
-    answer: oneshot::Receiver<Result<T, String>>,
+    answer: oneshot::Receiver<Timed<T>>,
+}
+
+/// An answer, with the time the job itself took. The error is what a panic said.
+pub(crate) struct Timed<T> {
+    pub(crate) result: Result<T, String>,
+    /// What the job took on its thread, without waiting for it.
+    pub(crate) took: Duration,
+    /// CLOCK_BOOTTIME when it ended.
+    pub(crate) at: Duration,
 }
 
 impl Crew {
     /// A crew with its first thread waiting for work.
     pub(crate) fn new() -> Self {
-        let state = State { queue: VecDeque::new(), worker: 0, busy_since: None, hung: 0, closed: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let state = State {
+            queue: VecDeque::new(),
+            done: Vec::new(),
+            idle: false,
+            worker: 0,
+            busy_since: None,
+            hung: 0,
+            closed: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), finished: Notify::new() });
         start_worker(&shared, 0);
         Self { shared }
     }
@@ -59,15 +88,21 @@ impl Crew {
     /// Puts a job in the queue. A job nobody waits for any more when its turn comes is left out.
     pub(crate) fn give<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
         let (send, answer) = oneshot::channel();
-        let job = move || {
+        let job = move || -> HandOver {
             if send.is_closed() {
-                return;
+                return Box::new(|| {});
             }
+            let began = Instant::now();
             let result = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| said(panic.as_ref()));
-            drop(send.send(result));
+            let timed = Timed { result, took: began.elapsed(), at: boottime() };
+            Box::new(move || drop(send.send(timed)))
         };
-        self.shared.lock().queue.push_back(Box::new(job));
-        self.shared.changed.notify_all();
+        let mut state = self.shared.lock();
+        state.queue.push_back(Box::new(job));
+        if std::mem::take(&mut state.idle) {
+            drop(state);
+            self.shared.changed.notify_all();
+        }
         Job { shared: Arc::clone(&self.shared), answer }
     }
 }
@@ -82,17 +117,29 @@ impl Drop for Crew {
 impl<T> Job<T> {
     /// Waits for the job, as long as it takes; the caller sets the limit. The error is what a panic said.
     pub(crate) async fn answer(&mut self) -> Result<T, String> {
+        self.timed().await.result
+    }
+
+    /// As [`Job::answer`], with the time it took.
+    pub(crate) async fn timed(&mut self) -> Timed<T> {
         loop {
-            match tokio::time::timeout(PATIENCE, &mut self.answer).await {
-                Ok(Ok(result)) => return result,
-                Ok(Err(_)) => return Err("its thread ended without an answer; this is a bug, report it".to_owned()),
-                Err(_) => relieve(&self.shared),
+            self.shared.hand_over();
+            tokio::select! {
+                biased;
+                answer = &mut self.answer => return answer.unwrap_or_else(|_closed| Timed {
+                    result: Err("its thread ended without an answer; this is a bug, report it".to_owned()),
+                    took: Duration::ZERO,
+                    at: boottime(),
+                }),
+                () = self.shared.finished.notified() => {}
+                () = tokio::time::sleep(PATIENCE) => relieve(&self.shared),
             }
         }
     }
 
     /// Whether the job has come back. Takes the answer away.
     pub(crate) fn has_ended(&mut self) -> bool {
+        self.shared.hand_over();
         !matches!(self.answer.try_recv(), Err(oneshot::error::TryRecvError::Empty))
     }
 }
@@ -101,6 +148,14 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Jobs run outside the lock, so nothing that panics holds it; the state is whole even if it were poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands over the answers that are there.
+    fn hand_over(&self) {
+        let done = std::mem::take(&mut self.lock().done);
+        for hand_over in done {
+            hand_over();
+        }
     }
 }
 
@@ -140,14 +195,20 @@ fn work_off(shared: &Shared, worker: u64) {
         if let Some(work) = state.queue.pop_front() {
             state.busy_since = Some(Instant::now());
             drop(state);
-            work();
+            let hand_over = work();
             state = shared.lock();
+            state.done.push(hand_over);
             if state.worker == worker {
                 state.busy_since = None;
+            }
+            // One wakes the others. Left alone, this thread does not know when the queue will be empty.
+            if state.queue.is_empty() || state.worker != worker {
+                shared.finished.notify_one();
             }
         } else if state.closed {
             return;
         } else {
+            state.idle = true;
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -187,6 +248,37 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             assert_eq!(crew.give(|| 8).answer().await, Ok(8));
+        });
+    }
+
+    #[test]
+    fn what_was_done_before_a_hung_job_and_after_it_is_handed_over() {
+        run(async {
+            let (crew, door) = (Crew::new(), Door::default());
+            let mut first = crew.give(|| 1);
+            let behind = door.clone();
+            let mut hung = crew.give(move || behind.wait());
+            let mut last = crew.give(|| 3);
+            assert_eq!((first.answer().await, last.answer().await), (Ok(1), Ok(3)));
+            assert!(!hung.has_ended());
+            door.open();
+            assert_eq!(hung.answer().await, Ok(()));
+        });
+    }
+
+    #[test]
+    fn a_job_tells_its_own_time_and_not_that_of_others() {
+        run(async {
+            let (crew, door) = (Crew::new(), Door::default());
+            let behind = door.clone();
+            let mut slow = crew.give(move || behind.wait());
+            let mut quick = crew.give(|| ());
+            let began = Instant::now();
+            tokio::time::sleep(PATIENCE / 2).await;
+            door.open();
+            let (slow, quick) = (slow.timed().await, quick.timed().await);
+            assert!(slow.took >= PATIENCE / 4 && quick.took < slow.took, "{:?} {:?}", slow.took, quick.took);
+            assert!(slow.took <= began.elapsed() + PATIENCE && quick.at >= slow.at);
         });
     }
 

@@ -2,17 +2,25 @@
 //!
 //! It must never decide anything.
 
+mod act;
 mod cli;
 mod config;
 mod crew;
+mod durable;
+mod facts;
 #[cfg(test)]
 mod hang;
 mod helper;
 mod host;
+mod journal;
 mod probe;
 mod report;
 mod run;
 mod state;
+#[allow(dead_code, unused_imports, reason = "the leader and the node that use it are built beside it")]
+mod store;
+#[allow(dead_code, unused_imports, reason = "the leader and the node that use it are built beside it")]
+mod trust;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -15,15 +15,15 @@ use hardstand_core::observed::{
 use hardstand_core::{Observed, Settings};
 use tokio::runtime::Handle;
 
-use crate::crew::Crew;
+use crate::crew::{Crew, Timed};
 use crate::helper::Client;
-use crate::host::boot::probe_kernel;
+use crate::host::boot::KernelFiles;
 use crate::host::clock::{boottime, probe_clock};
 use crate::host::disks::KnownDisks;
 use crate::host::filesystems::{Gauges, probe_filesystems};
 use crate::host::hardware::probe_inventory;
-use crate::host::load::{probe_cpu, probe_memory, probe_pressure};
-use crate::host::nics::probe_nics;
+use crate::host::load::{CpuFiles, MemoryFiles, PressureFiles};
+use crate::host::nics::KnownNics;
 use crate::host::packages::PackageFiles;
 use crate::host::sensors::probe_sensors;
 use crate::host::smart::probe_smart;
@@ -52,6 +52,11 @@ pub(crate) struct Probe {
     crew: Arc<Crew>,
     manager: Arc<ServiceManager>,
     gauges: Arc<Gauges>,
+    cpu_files: Arc<Mutex<CpuFiles>>,
+    memory_files: Arc<Mutex<MemoryFiles>>,
+    pressure_files: Arc<Mutex<PressureFiles>>,
+    kernel_files: Arc<Mutex<KernelFiles>>,
+    known_nics: Arc<Mutex<KnownNics>>,
     known_disks: Arc<Mutex<KnownDisks>>,
     package_files: Arc<Mutex<PackageFiles>>,
     inventory: Turn<Inventory>,
@@ -78,6 +83,11 @@ impl Probe {
         Self {
             gauges: Arc::new(Gauges::new(host.clone(), Arc::clone(&crew))),
             manager: Arc::default(),
+            cpu_files: Arc::default(),
+            memory_files: Arc::default(),
+            pressure_files: Arc::default(),
+            kernel_files: Arc::default(),
+            known_nics: Arc::default(),
             known_disks: Arc::default(),
             package_files: Arc::default(),
             inventory: Turn::default(),
@@ -157,29 +167,30 @@ impl Probe {
     fn start_reading(&mut self) {
         let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
         let (crew, host) = (&self.crew, &self.host);
-        self.cpu.start(EACH_PASS, deadline, || on_crew(crew, host, probe_cpu));
-        self.memory.start(EACH_PASS, deadline, || on_crew(crew, host, probe_memory));
-        self.pressure.start(EACH_PASS, deadline, || on_crew(crew, host, probe_pressure));
-        self.sensors.start(EACH_PASS, deadline, || on_crew(crew, host, probe_sensors));
-        self.nics.start(EACH_PASS, deadline, || on_crew(crew, host, probe_nics));
-        self.clock.start(EACH_PASS, deadline, || on_crew(crew, host, probe_clock));
-        self.kernel.start(EACH_PASS, deadline, || on_crew(crew, host, probe_kernel));
+        self.cpu.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.cpu_files, CpuFiles::probe));
+        self.memory.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.memory_files, MemoryFiles::probe));
+        self.pressure
+            .start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.pressure_files, PressureFiles::probe));
+        self.sensors.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_sensors));
+        self.nics.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.known_nics, KnownNics::probe));
+        self.clock.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_clock));
+        self.kernel.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.kernel_files, KernelFiles::probe));
         let known = &self.known_disks;
-        self.disks.start(EACH_PASS, deadline, || on_crew_with(crew, host, known, KnownDisks::probe));
+        self.disks.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, known, KnownDisks::probe));
         let files = &self.package_files;
         let deadline = deadline.max(PACKAGES_DEADLINE);
-        self.packages.start(EACH_PASS, deadline, || on_crew_with(crew, host, files, PackageFiles::probe));
+        self.packages.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, files, PackageFiles::probe));
     }
 
     fn start_inventory(&mut self) {
         let (crew, host) = (&self.crew, &self.host);
         let every = Duration::from_secs(self.settings.probe.inventory_interval_secs);
         let (helper, runtime) = (self.helper.clone(), Handle::current());
-        self.inventory.start(every, INVENTORY_DEADLINE, || {
+        self.inventory.start_job(every, INVENTORY_DEADLINE, || {
             // It mixes files with questions to the helper, so it runs on a thread of the crew, and waits there.
             let host = host.clone();
             let mut job = crew.give(move || runtime.block_on(probe_inventory(&host, &helper)));
-            async move { job.answer().await.map_err(HostError::Broken)? }
+            async move { job.timed().await }
         });
     }
 
@@ -236,10 +247,10 @@ fn on_crew<T: Send + 'static>(
     crew: &Crew,
     host: &Host,
     read: fn(&Host) -> Result<T, HostError>,
-) -> impl Future<Output = Result<T, HostError>> + use<T> {
+) -> impl Future<Output = Timed<Result<T, HostError>>> + use<T> {
     let host = host.clone();
     let mut job = crew.give(move || read(&host));
-    async move { job.answer().await.map_err(HostError::Broken)? }
+    async move { job.timed().await }
 }
 
 /// A collector that remembers something between its turns.
@@ -248,11 +259,11 @@ fn on_crew_with<S: Send + 'static, T: Send + 'static>(
     host: &Host,
     memory: &Arc<Mutex<S>>,
     read: fn(&mut S, &Host) -> Result<T, HostError>,
-) -> impl Future<Output = Result<T, HostError>> + use<S, T> {
+) -> impl Future<Output = Timed<Result<T, HostError>>> + use<S, T> {
     let (host, memory) = (host.clone(), Arc::clone(memory));
     // Each memory belongs to one collector, whose turns never overlap; a panic leaves it as the last turn did.
     let mut job = crew.give(move || read(&mut memory.lock().unwrap_or_else(PoisonError::into_inner), &host));
-    async move { job.answer().await.map_err(HostError::Broken)? }
+    async move { job.timed().await }
 }
 
 #[cfg(test)]

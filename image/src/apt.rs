@@ -7,6 +7,7 @@ use std::time::Duration;
 use hardstand_exec::{ExecError, Run, Stream, find};
 use hardstand_recipe::lock::{Archive, Package};
 use hardstand_recipe::sources::Mirrors;
+use hardstand_recipe::zfs;
 
 use crate::files;
 use crate::problem::{Doing, Problem};
@@ -21,29 +22,56 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Packed lists of one suite, for the bar.
 const LISTS_BYTES: u64 = 10_000_000;
 
+/// Stands in the resolver's dpkg status for the package that the build of the ZFS modules makes.
+const PROVIDED: &str = "Package: zfs-modules-of-this-image\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n\
+                        Maintainer: nobody <root@localhost>\nDescription: modules\nProvides: zfs-modules\n\n";
+
 /// What to resolve.
 pub(crate) struct Question<'a> {
     pub(crate) suite: &'a str,
     pub(crate) components: &'a [String],
     pub(crate) packages: &'a [String],
     pub(crate) mirrors: &'a Mirrors,
+    /// Whether the packages that compile the ZFS modules are resolved too.
+    pub(crate) zfs: bool,
 }
 
 /// What apt answered.
 pub(crate) struct Answer {
     pub(crate) archives: Vec<Archive>,
     pub(crate) packages: Vec<Package>,
+    /// What compiles the ZFS modules.
+    pub(crate) build: Vec<Package>,
 }
 
 /// Fetches the lists (signatures checked by apt) and resolves the packages with all they need.
 pub(crate) async fn resolve(scratch: &Path, question: &Question<'_>) -> Result<Answer, Problem> {
     let apt_get = find("apt-get").ok_or_else(|| Problem::Refused("apt-get is missing; install apt".to_owned()))?;
     let config = prepare(scratch, question)?;
-    update(&apt_get, &config).await?;
-    let printed = Run::new(&apt_get, RESOLVE_LIMIT)
-        .env("APT_CONFIG", &config)
+    update(&apt_get, &config, question.suite).await?;
+    let packages = choose(&apt_get, &config, question, question.packages).await?;
+    let build = if question.zfs {
+        let wanted = zfs::build_packages(&packages).ok_or_else(|| {
+            Problem::Refused("zfs = true needs one kernel in `packages`; leave the others out".to_owned())
+        })?;
+        choose(&apt_get, &config, question, &wanted).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Answer { archives: archives(scratch)?, packages, build })
+}
+
+/// What apt would install for these, from nothing.
+async fn choose(
+    apt_get: &Path,
+    config: &Path,
+    question: &Question<'_>,
+    wanted: &[String],
+) -> Result<Vec<Package>, Problem> {
+    let printed = Run::new(apt_get, RESOLVE_LIMIT)
+        .env("APT_CONFIG", config)
         .args(["--yes", "--print-uris", "--no-install-recommends", "install", "?essential"])
-        .args(question.packages)
+        .args(wanted)
         .success()
         .await
         .map_err(|error| explain(error, question))?;
@@ -54,14 +82,16 @@ pub(crate) async fn resolve(scratch: &Path, question: &Question<'_>) -> Result<A
         .map(|line| parse_line(line, question.mirrors))
         .collect::<Result<Vec<_>, _>>()?;
     packages.sort();
-    Ok(Answer { archives: archives(scratch)?, packages })
+    Ok(packages)
 }
 
 fn prepare(scratch: &Path, question: &Question<'_>) -> Result<PathBuf, Problem> {
     for dir in ["state/lists/partial", "cache/archives/partial", "etc", "log"] {
         files::make_dir(&scratch.join(dir))?;
     }
-    files::write(&scratch.join("state/status"), b"")?;
+    // The tools need the modules, which no package of the archive holds: the build's own will.
+    let status = if question.zfs { PROVIDED } else { "" };
+    files::write(&scratch.join("state/status"), status.as_bytes())?;
     let components = question.components.join(" ");
     let line = |uri: &str, suite: &str| format!("deb [signed-by={KEYRING}] {uri} {suite} {components}\n");
     let suite = question.suite;
@@ -82,9 +112,9 @@ fn prepare(scratch: &Path, question: &Question<'_>) -> Result<PathBuf, Problem> 
     Ok(path)
 }
 
-async fn update(apt_get: &Path, config: &Path) -> Result<(), Problem> {
+async fn update(apt_get: &Path, config: &Path, suite: &str) -> Result<(), Problem> {
     let mut progress = Progress::new("package lists", LISTS_BYTES);
-    let mut failed = None;
+    let (mut failed, mut missing) = (None, None);
     Run::new(apt_get, UPDATE_LIMIT)
         .env("APT_CONFIG", config)
         .args(["--error-on=any", "update"])
@@ -92,6 +122,7 @@ async fn update(apt_get: &Path, config: &Path) -> Result<(), Problem> {
             if stream == Stream::Err && line.starts_with("E:") && failed.is_none() {
                 failed = Some(line.to_owned());
             }
+            missing = missing.take().or_else(|| missing_component(line, suite));
             progress.add(fetched_bytes(line));
         })
         .await
@@ -100,7 +131,29 @@ async fn update(apt_get: &Path, config: &Path) -> Result<(), Problem> {
             format!("fetching the package lists{why}; check the mirror, or name another with --mirror URL")
         })?;
     progress.end();
-    Ok(())
+    match missing {
+        None => Ok(()),
+        Some(component) => Err(Problem::Refused(format!(
+            "the mirror has no component {component} in {suite}, which the recipe asks for ({}); name a mirror that has it with --mirror URL, or take that out of the recipe",
+            asked_by(&component)
+        ))),
+    }
+}
+
+/// The keys of a recipe that bring a component with them.
+fn asked_by(component: &str) -> &'static str {
+    match component {
+        "contrib" => "by zfs = true or components",
+        "non-free-firmware" => "by firmware = true, microcode = true or components",
+        _ => "by components",
+    }
+}
+
+/// The component that the suite itself does not have; its updates may lack one. apt only warns of it.
+fn missing_component(line: &str, suite: &str) -> Option<String> {
+    let rest = line.strip_prefix("W: Skipping acquire of configured file ")?;
+    let (repository, rest) = rest.split_once(" doesn't have the component '")?;
+    repository.ends_with(&format!(" {suite} InRelease'")).then(|| rest.split('\'').next().unwrap_or("?").to_owned())
 }
 
 /// `Get:5 http://... trixie/main amd64 Packages [9670 kB]`
@@ -191,7 +244,7 @@ fn archives(scratch: &Path) -> Result<Vec<Archive>, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{fetched_bytes, parse_line};
+    use super::{fetched_bytes, missing_component, parse_line};
     use hardstand_recipe::sources::Mirrors;
 
     #[test]
@@ -209,6 +262,19 @@ mod tests {
         assert_eq!((package.archive.as_str(), package.size), ("security", 71312));
         assert_eq!(package.path, "pool/updates/main/d/dbus/dbus_1.16.2-2+b1_amd64.deb");
         assert!(parse_line("'x' y", &mirrors).is_err());
+    }
+
+    #[test]
+    fn a_component_the_mirror_lacks_is_seen() {
+        let line = |suite: &str| {
+            format!(
+                "W: Skipping acquire of configured file 'non-free-firmware/binary-amd64/Packages' as repository \
+                 'http://m.example/debian {suite} InRelease' doesn't have the component 'non-free-firmware' (component misspelt in sources.list?)"
+            )
+        };
+        assert_eq!(missing_component(&line("trixie"), "trixie").as_deref(), Some("non-free-firmware"));
+        assert_eq!(missing_component(&line("trixie-updates"), "trixie"), None);
+        assert_eq!(missing_component("W: something else", "trixie"), None);
     }
 
     #[test]

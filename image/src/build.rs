@@ -1,17 +1,17 @@
 //! Carries a build plan out, in its order: tree, scrub, modules, trim, overlays, gate, pack, seal. It makes no choices:
 //! what differs from recipe to recipe stands in the plan.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hardstand_recipe::glob;
 use hardstand_recipe::identity;
-use hardstand_recipe::plan::{Initrd, Install, Plan};
+use hardstand_recipe::plan::{Initrd, Plan};
 use hardstand_recipe::size;
 use hardstand_recipe::tree::{Kind, Node, Origin, Tree};
 
 use crate::files;
 use crate::media;
-use crate::mmdebstrap::{self, Source};
+use crate::mmdebstrap;
 use crate::output::Partial;
 use crate::problem::Problem;
 use crate::progress::say;
@@ -19,7 +19,7 @@ use crate::scratch::Scratch;
 use crate::seal::{self, Facts};
 use crate::store::Store;
 use crate::uki::{self, Parts};
-use crate::{kernel, load, pack, rootfs};
+use crate::{kernel, load, pack, rootfs, zfs};
 
 /// Unpacked last: `/init` looks for it to know that all of the tree is there. Also says which image this is.
 const MARK: &str = "usr/lib/hardstand-image";
@@ -35,13 +35,17 @@ pub(crate) struct Job<'a> {
 
 /// Builds the image.
 pub(crate) async fn build(store: &Store, job: &Job<'_>) -> Result<(), Problem> {
-    let (plan, scratch) = (job.plan, Scratch::new()?);
+    let scratch = Scratch::new()?;
+    let plan = &with_modules(store, job.plan, scratch.path()).await?;
     let mut tree = installed(store, plan, scratch.path()).await?;
     identity::scrub(&mut tree, plan.clock);
     let parts = uki::parts(&tree)?;
     let mut initrd = if plan.microcode { uki::microcode(&tree, plan.clock)? } else { Vec::new() };
     let from_tree = tree.file(&format!("boot/initrd.img-{}", parts.release)).map(<[u8]>::to_vec);
     kernel::prune(&mut tree, &parts.release, &plan.modules, scratch.path(), plan.clock).await?;
+    if plan.trim_firmware {
+        kernel::trim_firmware(&mut tree, &parts.release, scratch.path()).await?;
+    }
     if plan.drop_boot {
         // The running kernel is in the UKI; a second copy in memory serves nobody.
         tree.trim(&["/boot/**", "/vmlinuz*", "/initrd.img*"].map(str::to_owned), &[]);
@@ -74,35 +78,26 @@ pub(crate) async fn build(store: &Store, job: &Job<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The plan with the package of the modules that were compiled for it, if any are.
+async fn with_modules(store: &Store, plan: &Plan, scratch: &Path) -> Result<Plan, Problem> {
+    let mut plan = plan.clone();
+    if let Some(build) = &plan.zfs {
+        plan.install.push(zfs::modules(store, build, scratch).await?);
+        plan.install.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    Ok(plan)
+}
+
 /// The tree as the packages make it: from the store, or installed now.
 async fn installed(store: &Store, plan: &Plan, scratch: &Path) -> Result<Tree, Problem> {
     if let Some(packed) = store.derived("tree", &plan.tree_key)? {
         return rootfs::from_tar(pack::decompress("unpacking the stored tree", &packed)?, plan.clock);
     }
-    let sources = plan.install.iter().map(|install| source(store, install)).collect::<Result<Vec<_>, _>>()?;
+    let sources =
+        plan.install.iter().map(|install| mmdebstrap::source(store, install)).collect::<Result<Vec<_>, _>>()?;
     let tar = mmdebstrap::bootstrap(scratch, &sources, plan.clock, plan.make_initrd).await?;
     store.keep_derived("tree", &plan.tree_key, &pack::compress("keeping the tree", &tar, 1)?)?;
     rootfs::from_tar(tar, plan.clock)
-}
-
-/// The file of one package, its bytes hashed just now.
-fn source(store: &Store, install: &Install) -> Result<Source, Problem> {
-    let file = match &install.file {
-        Some(file) => {
-            let path = PathBuf::from(file);
-            if files::sha256_file(&path)?.0 != install.sha256 {
-                return Err(Problem::Refused(format!("{file} changed while the image was built; run the build again")));
-            }
-            path
-        }
-        None => store.package(&install.sha256, install.size)?.ok_or_else(|| {
-            Problem::Refused(format!(
-                "{} {} is not in the package store, or was damaged there; `hardstand-image lock --locked` fetches what the lock names",
-                install.name, install.version
-            ))
-        })?,
-    };
-    Ok(Source { name: install.name.clone(), sha256: install.sha256.clone(), size: install.size, file })
 }
 
 fn overlays(job: &Job<'_>, tree: &Tree) -> Result<Tree, Problem> {

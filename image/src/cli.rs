@@ -2,19 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
 use hardstand_recipe::lock::{Lock, SCHEMA};
 use hardstand_recipe::manifest;
 use hardstand_recipe::plan::{self, Local, Plan, PlanError};
 use hardstand_recipe::recipe::Recipe;
+use hardstand_recipe::size;
 
 use crate::files;
 use crate::problem::Problem;
 use crate::progress::say;
 use crate::scratch::Scratch;
-use crate::store::Store;
-use crate::{apt, build, deb, fetch, load, mirrors, seal, twice, verify};
+use crate::store::{self, Store};
+use crate::{apt, build, deb, fetch, load, mirrors, seal, twice, verify, zfs};
 
 /// Builds, locks, verifies and compares hardstand images.
 #[derive(Debug, Parser)]
@@ -50,6 +52,12 @@ enum Command {
         old: PathBuf,
         /// The newer image directory.
         new: PathBuf,
+    },
+    /// Remove from the store what was made and not used for 30 days. Packages stay; so does all of a store in use.
+    Clean {
+        /// The package store [default: ~/.cache/hardstand/store].
+        #[arg(long, value_name = "DIR")]
+        store: Option<PathBuf>,
     },
     /// Print the software bill of materials of an image (SPDX 2.3, JSON).
     Sbom {
@@ -116,6 +124,7 @@ impl Cli {
                 lines.iter().for_each(|line| print(line));
                 return Ok(ExitCode::from(u8::from(!lines.is_empty())));
             }
+            Command::Clean { store } => clean(store.as_deref())?,
             Command::Sbom { dir } => {
                 let document = seal::sbom_of(&load::manifest(&dir)?);
                 print(&serde_json::to_string_pretty(&document).expect("our own types have string keys only"));
@@ -165,8 +174,20 @@ async fn build_image(args: &BuildArgs) -> Result<(), Problem> {
     Ok(())
 }
 
+fn clean(given: Option<&Path>) -> Result<(), Problem> {
+    print(&match store::prune(given, SystemTime::now())? {
+        Some(freed) => format!("store: {} unused entries removed, {}", freed.entries, size::words(freed.bytes)),
+        None => "store: left alone, another run uses it; clean again when that has ended".to_owned(),
+    });
+    Ok(())
+}
+
 async fn make_plan(store: &Store, recipe: &Recipe, lock: &Lock, local: &[Local]) -> Result<Plan, Problem> {
-    let digest = files::digest(plan::inputs(recipe, lock, local).as_bytes());
+    let mut inputs = plan::inputs(recipe, lock, local);
+    if recipe.zfs {
+        inputs.push_str(zfs::SCRIPT);
+    }
+    let digest = files::digest(inputs.as_bytes());
     match plan::make(recipe, lock, local, &[], &digest) {
         // Perhaps a package of the lock provides it under another name: worth a look into each, but only now.
         Err(PlanError::Needs { .. }) => {
@@ -209,21 +230,30 @@ async fn lock(args: &LockArgs) -> Result<(), Problem> {
     } else {
         resolve(&recipe, &mirrors).await?
     };
-    fetch::packages(&store, &mirrors, &lock.packages).await?;
+    fetch::packages(&store, &mirrors, &lock.files()).await?;
     if !args.locked {
         if let Some(dir) = path.parent() {
             files::make_dir(dir)?;
         }
         files::replace(&path, lock.text().as_bytes(), 0o644)?;
     }
-    say(&format!("{}: {} packages", path.display(), lock.packages.len()));
+    let build = match lock.build.len() {
+        0 => String::new(),
+        count => format!(", and {count} that compile ZFS"),
+    };
+    say(&format!("{}: {} packages{build}", path.display(), lock.packages.len()));
     Ok(())
 }
 
 async fn resolve(recipe: &Recipe, mirrors: &hardstand_recipe::sources::Mirrors) -> Result<Lock, Problem> {
     let scratch = Scratch::new()?;
-    let question =
-        apt::Question { suite: &recipe.suite, components: &recipe.components, packages: &recipe.packages, mirrors };
+    let question = apt::Question {
+        suite: &recipe.suite,
+        components: &recipe.components,
+        packages: &recipe.packages,
+        mirrors,
+        zfs: recipe.zfs,
+    };
     let answer = apt::resolve(scratch.path(), &question).await?;
     let clock = answer.archives.iter().map(|archive| archive.date).max().unwrap_or(0);
     Ok(Lock {
@@ -235,6 +265,7 @@ async fn resolve(recipe: &Recipe, mirrors: &hardstand_recipe::sources::Mirrors) 
         asked: recipe.packages.clone(),
         archives: answer.archives,
         packages: answer.packages,
+        build: answer.build,
     })
 }
 

@@ -5,14 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use hardstand_exec::{Run, find};
-use hardstand_recipe::modules;
 use hardstand_recipe::tree::{Kind, Node, Origin, Tree};
+use hardstand_recipe::{firmware, modules};
 
 use crate::files;
 use crate::problem::{Doing, Problem};
+use crate::progress::say;
 
 /// depmod over some thousand modules takes seconds.
 const DEPMOD_LIMIT: Duration = Duration::from_secs(300);
+/// Reading one list out of some thousand modules takes seconds.
+const MODINFO_LIMIT: Duration = Duration::from_secs(300);
 /// Where the modules of all kernels lie.
 pub(crate) const MODULES: &str = "usr/lib/modules/";
 
@@ -91,5 +94,30 @@ pub(crate) async fn prune(
             tree.insert(&format!("{dir}{name}"), node);
         }
     }
+    Ok(())
+}
+
+/// Takes out the firmware that neither a kept module nor the kernel itself asks for. The modules lie below `scratch`,
+/// where [`prune`] put them.
+pub(crate) async fn trim_firmware(tree: &mut Tree, release: &str, scratch: &Path) -> Result<(), Problem> {
+    let dir = format!("{MODULES}{release}/");
+    let root = scratch.join("modules");
+    let modules = tree.below(&dir).filter(|(path, _)| path.contains(".ko")).map(|(path, _)| root.join(path));
+    let modules: Vec<_> = modules.collect();
+    let builtin = tree.file(&format!("{dir}modules.builtin.modinfo")).unwrap_or_default();
+    let mut asked = firmware::of_builtin(builtin);
+    let modinfo = find("modinfo").ok_or_else(|| Problem::Refused("modinfo is missing; install kmod".to_owned()))?;
+    if !modules.is_empty() {
+        let run = Run::new(modinfo, MODINFO_LIMIT).args(["-F", "firmware"]).args(modules);
+        let said = run.success().await.doing(|| "asking the modules for their firmware".to_owned())?;
+        asked.extend(String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned));
+    }
+    let gone: BTreeSet<String> = firmware::unneeded(tree, &asked).into_iter().collect();
+    let _ = tree.split(|path, _| gone.contains(path));
+    let empty = ["usr/lib/firmware/**".to_owned()];
+    let kept: Vec<String> =
+        tree.below(firmware::DIR).filter(|(_, node)| node.kind != Kind::Dir).map(|(path, _)| path.to_owned()).collect();
+    tree.trim(&empty, &kept);
+    say(&format!("firmware: {} files that no kept module asks for are left out", gone.len()));
     Ok(())
 }

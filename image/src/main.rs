@@ -28,6 +28,7 @@ mod store;
 mod twice;
 mod uki;
 mod verify;
+mod zfs;
 
 use std::process::ExitCode;
 

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hardstand_exec::{ExecError, Run, find};
+use hardstand_recipe::plan::Install;
 
 use crate::deb;
 use crate::files;
 use crate::problem::{Doing, Problem};
 use crate::progress::Progress;
+use crate::store::Store;
 
 /// Some hundred packages take half a minute; an emulated or busy builder ten times that.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -25,6 +27,29 @@ pub(crate) struct Source {
     pub(crate) file: PathBuf,
 }
 
+/// How large each package is, by name.
+pub(crate) type Sizes = HashMap<String, u64>;
+
+/// The file of one package, its bytes hashed just now.
+pub(crate) fn source(store: &Store, install: &Install) -> Result<Source, Problem> {
+    let file = match &install.file {
+        Some(file) => {
+            let path = PathBuf::from(file);
+            if files::sha256_file(&path)?.0 != install.sha256 {
+                return Err(Problem::Refused(format!("{file} changed while the image was built; run the build again")));
+            }
+            path
+        }
+        None => store.package(&install.sha256, install.size)?.ok_or_else(|| {
+            Problem::Refused(format!(
+                "{} {} is not in the package store, or was damaged there; `hardstand-image lock --locked` fetches what the lock names",
+                install.name, install.version
+            ))
+        })?,
+    };
+    Ok(Source { name: install.name.clone(), sha256: install.sha256.clone(), size: install.size, file })
+}
+
 /// Builds the tree and returns its tar.
 pub(crate) async fn bootstrap(
     scratch: &Path,
@@ -32,45 +57,74 @@ pub(crate) async fn bootstrap(
     clock: u64,
     make_initrd: bool,
 ) -> Result<Vec<u8>, Problem> {
-    let repository = scratch.join("repository");
-    write_repository(&repository, sources).await?;
     let tar = scratch.join("root.tar");
-    let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
-    let sizes: HashMap<&str, u64> = sources.iter().map(|source| (source.name.as_str(), source.size)).collect();
+    let sizes = sizes(sources);
     let mut progress = Progress::new("installing packages", sources.iter().map(|source| source.size).sum());
-    let mut run = contained()?
-        .env("SOURCE_DATE_EPOCH", clock.to_string())
-        .env("TMPDIR", scratch)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .dir(scratch)
-        .args(["--verbose", "--variant=essential", "--format=tar", "--architectures=amd64"])
-        .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
-        .args(["--dpkgopt=force-unsafe-io", "--dpkgopt=force-confdef"])
-        .arg(format!("--include={}", names.join(",")))
-        .arg("")
-        .arg(&tar)
-        .arg(format!("deb [trusted=yes] copy:{} ./", repository.display()));
+    let mut run = prepared(scratch, sources, clock, LIMIT).await?.arg("--format=tar");
     if !make_initrd {
         run = run.env("INITRD", "No");
     }
+    run = target(run, scratch, &tar);
     run.lines(|_, line| progress.add(done_bytes(line, &sizes))).await.map_err(explain)?;
     progress.end();
     files::read(&tar)
 }
 
+/// A tree that holds these packages while the hooks that the caller adds run in it, and is gone then. It ends with
+/// [`into_nothing`].
+pub(crate) async fn throw_away(
+    scratch: &Path,
+    sources: &[Source],
+    clock: u64,
+    limit: Duration,
+) -> Result<Run, Problem> {
+    Ok(prepared(scratch, sources, clock, limit).await?.env("INITRD", "No").arg("--format=null"))
+}
+
+/// The last arguments of [`throw_away`].
+pub(crate) fn into_nothing(run: Run, scratch: &Path) -> Run {
+    target(run, scratch, Path::new("/dev/null"))
+}
+
+/// mmdebstrap with the repository of these packages and all arguments but the format and the target.
+async fn prepared(scratch: &Path, sources: &[Source], clock: u64, limit: Duration) -> Result<Run, Problem> {
+    write_repository(&scratch.join("repository"), sources).await?;
+    let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+    let run = contained(limit)?
+        .env("SOURCE_DATE_EPOCH", clock.to_string())
+        .env("TMPDIR", scratch)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .dir(scratch)
+        .args(["--verbose", "--variant=essential", "--architectures=amd64"])
+        .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
+        .args(["--dpkgopt=force-unsafe-io", "--dpkgopt=force-confdef"])
+        .arg(format!("--include={}", names.join(",")));
+    Ok(run)
+}
+
+fn target(run: Run, scratch: &Path, target: &Path) -> Run {
+    let repository = scratch.join("repository");
+    run.arg("").arg(target).arg(format!("deb [trusted=yes] copy:{} ./", repository.display()))
+}
+
+/// The sizes of these packages, for [`done_bytes`].
+pub(crate) fn sizes(sources: &[Source]) -> Sizes {
+    sources.iter().map(|source| (source.name.clone(), source.size)).collect()
+}
+
 /// mmdebstrap, so started that nothing of it outlives it. As root it mounts /proc, /sys and parts of /dev inside the
 /// tree: in a mount namespace of its own, so that a killed build leaves no door from its directory to the machine; and
 /// with process ids of its own, so that dpkg ends with it. An ordinary user's mmdebstrap makes both by itself.
-fn contained() -> Result<Run, Problem> {
+fn contained(limit: Duration) -> Result<Run, Problem> {
     let program = |name: &str, package: &str| {
         find(name).ok_or_else(|| Problem::Refused(format!("{name} is missing; install {package}")))
     };
     let mmdebstrap = program("mmdebstrap", "mmdebstrap")?;
     if !nix::unistd::geteuid().is_root() {
-        return Ok(Run::new(mmdebstrap, LIMIT));
+        return Ok(Run::new(mmdebstrap, limit));
     }
     let namespaces = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
-    Ok(Run::new(program("unshare", "util-linux")?, LIMIT).args(namespaces).arg(mmdebstrap))
+    Ok(Run::new(program("unshare", "util-linux")?, limit).args(namespaces).arg(mmdebstrap))
 }
 
 /// A flat archive: the files and an index of them. It is not signed: every file was checked against the lock.
@@ -101,7 +155,7 @@ fn explain(error: ExecError) -> Problem {
 }
 
 /// dpkg speaks of every package twice: when it unpacks it and when it sets it up. Each counts half.
-fn done_bytes(line: &str, sizes: &HashMap<&str, u64>) -> u64 {
+pub(crate) fn done_bytes(line: &str, sizes: &Sizes) -> u64 {
     let name = line.strip_prefix("Unpacking ").or_else(|| line.strip_prefix("Setting up "));
     let name = name.and_then(|rest| rest.split([' ', ':']).next()).unwrap_or("");
     sizes.get(name).map_or(0, |size| size / 2)

@@ -11,8 +11,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use crate::house::House;
-use crate::images::{RECIPES, make};
+use crate::images::make;
 use crate::scene::{Scene, TAP};
+
+/// What is measured.
+const RECIPES: [&str; 2] = ["live", "lab-node"];
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,6 +4,7 @@
 //! It must never end a process nor remove a file that is not the lab's.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, kill};
@@ -12,8 +13,12 @@ use nix::unistd::Pid;
 use crate::house::House;
 use crate::machine;
 
-/// Removes `out/`, stray machines with their sockets, and on request the caches.
-pub(crate) fn clean(house: &House, cache: bool) -> Result<()> {
+/// The image program looks at each entry of its store once.
+const PRUNE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Removes `out/`, stray machines with their sockets, what nobody has used for long from the image store, and on request
+/// the caches.
+pub(crate) async fn clean(house: &House, cache: bool) -> Result<()> {
     for pid in stray_machines(&house.out) {
         println!("ending stray machine {pid}");
         kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("ending process {pid}"))?;
@@ -23,8 +28,21 @@ pub(crate) fn clean(house: &House, cache: bool) -> Result<()> {
     }
     remove(&house.out)?;
     if cache {
-        remove(&house.cache)?;
+        return remove(&house.cache);
     }
+    prune(house).await
+}
+
+/// The store is the image program's: only it knows what is in use. A checkout that never built it has put nothing there.
+async fn prune(house: &House) -> Result<()> {
+    let programs = ["release", "debug"].map(|profile| house.built(profile, "hardstand-image"));
+    let Some(program) = programs.into_iter().find(|program| program.is_file()) else {
+        println!("store: left alone, hardstand-image is not built here");
+        return Ok(());
+    };
+    let said =
+        house.build_run(program, PRUNE_LIMIT).arg("clean").success().await.context("cleaning the image store")?;
+    print!("{}", String::from_utf8_lossy(&said.stdout));
     Ok(())
 }
 

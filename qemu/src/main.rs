@@ -91,7 +91,7 @@ enum Command {
         /// The recipe's name, such as live
         recipe: String,
     },
-    /// Remove out/ and stray machines
+    /// Remove out/, stray machines, and what is long unused in the image store
     Clean {
         /// Remove the caches as well
         #[arg(long)]
@@ -169,7 +169,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Package => println!("{}", images::package(&house).await?.display()),
         Command::Updates => updates::make(&house).await?,
         Command::Build { recipe } => images::make(&house, &recipe).await?,
-        Command::Clean { cache } => clean::clean(&house, cache)?,
+        Command::Clean { cache } => clean::clean(&house, cache).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

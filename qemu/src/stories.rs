@@ -8,6 +8,7 @@ mod agent_hung;
 mod boot_disk;
 mod boot_pxe;
 mod boot_usb;
+mod boot_zfs;
 pub(crate) mod claims;
 mod faults;
 mod fleet_boot;
@@ -33,6 +34,8 @@ pub(crate) enum Story {
     BootPxeBios,
     /// The live image boots over the network (UEFI's own PXE, one file by TFTP)
     BootPxeUefi,
+    /// An installed system with ZFS makes a pool on a spare disk and finds it again (UEFI)
+    BootZfs,
     /// What is made wrong shows in `hardstand health`, and goes away again
     AgentHealth,
     /// A collector that hangs does not delay the page
@@ -53,6 +56,7 @@ impl Story {
     pub(crate) fn recipe(self) -> &'static str {
         match self {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
+            Self::BootZfs => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
             Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
         }
@@ -67,6 +71,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::BootUsb => boot_usb::run(&scene).await,
         Story::BootPxeBios => boot_pxe::bios(&scene).await,
         Story::BootPxeUefi => boot_pxe::uefi(&scene).await,
+        Story::BootZfs => boot_zfs::run(&scene).await,
         Story::AgentHealth => agent_health::run(&scene).await,
         Story::AgentHung => agent_hung::run(&scene).await,
         Story::FleetBoot => fleet_boot::run(&scene).await,

@@ -35,8 +35,25 @@ pub struct Journal {
     pub denied: Vec<Denied>,
     /// Uids of orders that ended, oldest first (S11).
     pub finished: Vec<String>,
-    /// The last audit record seen in the store: if the store no longer has it, the store was restored.
-    pub seen: Option<AuditHead>,
+    /// The store as this node last wrote to it.
+    pub seen: Option<KnownStore>,
+}
+
+/// The store as a node knows it: if the same life of it no longer has this record, it was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownStore {
+    /// Which life.
+    pub incarnation: String,
+    /// The last audit record seen in it.
+    pub head: AuditHead,
+}
+
+impl KnownStore {
+    /// Whether a store of this incarnation, with this hash at our record's number, is the one we know. A new incarnation
+    /// was given by a person who restored it; what belongs to the old one is void.
+    pub fn is_still(&self, incarnation: &str, hash_at_seq: Option<&str>) -> bool {
+        incarnation != self.incarnation || self.head.seq == 0 || hash_at_seq == Some(self.head.hash.as_str())
+    }
 }
 
 /// A package set that is not installed again until a person says so.

@@ -6,6 +6,7 @@ use crate::audit::{self, Deed, Transition};
 use crate::lease::{self, Lease, LeaseState, Purpose, Reign};
 use crate::phase::Phase;
 use crate::plan::Plan;
+use crate::reading::Reading;
 use crate::rollout::{Halt, LeaderRecord, Order, Rollout, RolloutState};
 use crate::safety;
 use crate::status::Blocker;
@@ -40,6 +41,8 @@ pub struct Moment {
     pub unix_seconds: u64,
     /// Where the policy's windows stand.
     pub opening: Opening,
+    /// Whether the store still has the last audit record this node saw; if not, it was restored.
+    pub same_history: Reading<bool>,
 }
 
 /// Takes the empty throne, bound to the session.
@@ -67,7 +70,8 @@ pub fn stand(
 /// What `node` does as the leader; nothing when it does not lead.
 pub fn decide(view: &View, node: &str, moment: &Moment) -> LeaderTurn {
     let (Some(leader), Some(incarnation)) = (&view.leader, &view.incarnation) else { return LeaderTurn::default() };
-    if leader.value.node != node || !view.is_in_touch(moment.now_ms) {
+    let sure = view.is_in_touch(moment.now_ms) && moment.same_history == Reading::Known(true);
+    if leader.value.node != node || !sure {
         return LeaderTurn::default();
     }
     let reign = Reign { epoch: leader.created, incarnation_modified: incarnation.modified };
@@ -136,7 +140,8 @@ impl Throne<'_> {
     }
 
     fn is_over(&self, lease: &Seen<Lease>, limit_seconds: u64) -> bool {
-        self.moment.now_ms.saturating_sub(lease.changed_ms) > limit_seconds.saturating_mul(1_000)
+        let since_ms = self.view.lifted_ms.map_or(lease.changed_ms, |lifted| lifted.max(lease.changed_ms));
+        self.moment.now_ms.saturating_sub(since_ms) > limit_seconds.saturating_mul(1_000)
     }
 
     /// Every lease of this plan has an order of this leader and of this revision of the rollout.

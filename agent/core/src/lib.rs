@@ -18,6 +18,7 @@ pub mod reading;
 pub mod rollout;
 pub mod safety;
 pub mod settings;
+pub mod sim;
 pub mod status;
 pub mod step;
 pub mod store;

@@ -98,6 +98,9 @@ pub fn down(view: &View, node: &str, now_ms: u64) -> Option<String> {
     let Some(report) = view.reports.get(node) else {
         return Some("has never reported".to_owned());
     };
+    if !report.watched {
+        return Some("has not reported since this leader looks".to_owned());
+    }
     let age_ms = now_ms.saturating_sub(report.changed_ms);
     if age_ms > FRESH_MS {
         return Some(format!("last reported {} s ago", age_ms / 1_000));

@@ -26,6 +26,12 @@ pub struct Settings {
     pub nics: NicSettings,
     /// Filesystems to leave out or that gate.
     pub filesystems: FilesystemSettings,
+    /// What leaves service when the node goes into maintenance.
+    pub drain: DrainSettings,
+    /// Units that are asked on the way, and may say no.
+    pub hooks: HookSettings,
+    /// How packages are installed and the node restarts.
+    pub patch: PatchSettings,
 }
 
 /// `[node]`
@@ -96,6 +102,50 @@ pub struct FilesystemSettings {
     pub ignore: Vec<String>,
 }
 
+/// `[drain]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrainSettings {
+    /// Units stopped when the node is drained, in this order, and started in the opposite one. Only those that ran
+    /// before are started again.
+    pub units: Vec<String>,
+}
+
+/// `[hooks]`: units of type oneshot, run to their end at a point of the journey. Exit status 0: go on; 75: not yet, try
+/// again; anything else: halt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HookSettings {
+    /// Before anything is stopped.
+    pub pre_drain: Vec<String>,
+    /// When everything declared has stopped.
+    pub post_drain: Vec<String>,
+    /// Before the order to reboot.
+    pub pre_reboot: Vec<String>,
+    /// After a reboot whose gates held, before services come back.
+    pub post_boot: Vec<String>,
+    /// When services are back, before the lease is given back.
+    pub pre_release: Vec<String>,
+    /// What one run of a unit may take, in seconds.
+    pub deadline_secs: u64,
+    /// How often a unit that says "not yet" is asked in all.
+    pub tries: u64,
+    /// Between two tries, in seconds.
+    pub pause_secs: u64,
+}
+
+/// `[patch]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatchSettings {
+    /// Whether a restart of user space alone may stand in for a reboot where the kernel stays (systemd 254 or newer).
+    pub soft_reboot: bool,
+    /// Whether a new kernel may be started without firmware.
+    pub kexec: bool,
+    /// Units that are not restarted when what they use was replaced.
+    pub keep_running: Vec<String>,
+}
+
 /// `[thresholds]`: where a finding becomes a warning or critical. Defaults are the field's (node-mixin and the like).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -153,6 +203,21 @@ impl Default for ProbeSettings {
 impl Default for MetricsSettings {
     fn default() -> Self {
         Self { listen: "127.0.0.1:9787".to_owned() }
+    }
+}
+
+impl Default for HookSettings {
+    fn default() -> Self {
+        Self {
+            pre_drain: Vec::new(),
+            post_drain: Vec::new(),
+            pre_reboot: Vec::new(),
+            post_boot: Vec::new(),
+            pre_release: Vec::new(),
+            deadline_secs: 300,
+            tries: 10,
+            pause_secs: 30,
+        }
     }
 }
 

@@ -9,12 +9,12 @@ mod journey;
 mod tests;
 
 use crate::audit::{self, AuditHead, Deed, Transition};
-use crate::journal::{Denied, Journal, Journey, REBOOT_ATTEMPTS};
+use crate::journal::{Denied, Journal, Journey, KnownStore, REBOOT_ATTEMPTS};
 use crate::lease::{self, Lease, LeaseState, Outcast};
 use crate::phase::{Event, Phase};
 use crate::plan::{NodePlan, RebootKind};
 use crate::reading::Reading;
-use crate::rollout::{Done, Halt, RolloutState};
+use crate::rollout::{Done, Halt, Order, RolloutState};
 use crate::status::{Brief, Hold};
 use crate::store::{Key, Record, Txn};
 use crate::view::{Seen, View};
@@ -218,7 +218,7 @@ impl Court<'_> {
             (None, false) => {
                 then.hold = Some(Hold { told: true, ..hold.clone() });
                 let (txn, head) = self.halt(hold);
-                then.seen = Some(head);
+                then.seen = self.known(head);
                 Some(Turn::Commit { txn, then })
             }
             (Some(_), true) => Some(wait()),
@@ -245,6 +245,9 @@ impl Court<'_> {
         let Some(order) = self.view.orders.get(&self.me.node) else {
             return Turn::Wait("no order".to_owned());
         };
+        if let Some(hold) = self.denied(&order.value) {
+            return Turn::Write(Journal { hold: Some(hold), ..self.journal.clone() });
+        }
         match self.accepted(&order.value) {
             Ok(journey) => {
                 let mut then = self.journal.clone();
@@ -258,8 +261,24 @@ impl Court<'_> {
         }
     }
 
+    /// An order for a set that did not come up before halts: a person allows it, or plans without it.
+    fn denied(&self, order: &Order) -> Option<Hold> {
+        let part = self.view.plans.get(&order.plan)?.value.of(&self.me.node)?;
+        let set = part.packages.id();
+        let denied = self.journal.denial(&set)?;
+        (!self.journal.has_finished(&order.uid)).then(|| Hold {
+            reason: format!("{} is asked to install a set that failed here before: {}", self.me.node, denied.why),
+            next_action: format!(
+                "hardstand rollout abort and plan without it; or, on {}: hardstand node allow {}; then lift the halt",
+                self.me.node,
+                set.get(..12).unwrap_or(&set)
+            ),
+            told: false,
+        })
+    }
+
     /// An order that may be begun, as a journey; or why not.
-    fn accepted(&self, order: &crate::rollout::Order) -> Result<Journey, String> {
+    fn accepted(&self, order: &Order) -> Result<Journey, String> {
         if self.journal.has_finished(&order.uid) {
             return Err("the last order is done".to_owned());
         }
@@ -277,8 +296,8 @@ impl Court<'_> {
             return Err(format!("plan {} is older than one obeyed before ({floor}); plan anew", plan.value.serial));
         }
         let part = plan.value.of(&self.me.node).ok_or("the plan has no part for this node")?;
-        if let Some(denied) = self.journal.denial(&part.packages.id()) {
-            return Err(format!("its package set is denied here: {}; plan without it", denied.why));
+        if self.journal.denial(&part.packages.id()).is_some() {
+            return Err("its package set is denied here".to_owned());
         }
         let lease = self.own_lease(&order.token).ok_or("the order's lease is not ours")?;
         if lease.value.state != LeaseState::Granted {
@@ -314,7 +333,7 @@ impl Court<'_> {
         let txn = Txn::new().if_modified(key.clone(), outcast.modified).delete(key);
         let deed = self.deed(Transition::Rejoined, "gates held for the streak").under(&outcast.value.token);
         let (txn, head) = self.chained(txn, deed);
-        Turn::Commit { txn, then: Journal { seen: Some(head), ..self.journal.clone() } }
+        Turn::Commit { txn, then: Journal { seen: self.known(head), ..self.journal.clone() } }
     }
 
     fn streak_seconds(&self) -> u64 {
@@ -347,6 +366,12 @@ impl Court<'_> {
         self.view.is_in_touch(self.facts.now_ms)
             && self.view.incarnation.is_some()
             && self.facts.same_history == Reading::Known(true)
+    }
+
+    /// The store with this audit record as its last.
+    fn known(&self, head: AuditHead) -> Option<KnownStore> {
+        let incarnation = self.view.incarnation.as_ref()?.value.clone();
+        Some(KnownStore { incarnation, head })
     }
 
     fn deed(&self, what: Transition, reason: impl Into<String>) -> Deed {

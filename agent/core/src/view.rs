@@ -28,6 +28,8 @@ pub struct Seen<T> {
     pub first_seen_ms: u64,
     /// When this agent first saw this writing of it.
     pub changed_ms: u64,
+    /// Whether this writing came in while watching. One that was found when the reading began may be of any age.
+    pub watched: bool,
 }
 
 /// Everything of the store that decisions look at.
@@ -53,6 +55,8 @@ pub struct View {
     pub done: BTreeMap<(String, String), Seen<Done>>,
     pub orders: BTreeMap<String, Seen<Order>>,
     pub halt: Option<Seen<Halt>>,
+    /// When this agent saw the last halt go: limits count anew from there, or lifting it would change nothing.
+    pub lifted_ms: Option<u64>,
     pub audit: Option<Seen<AuditHead>>,
 }
 
@@ -62,8 +66,13 @@ impl View {
         self.revision = self.revision.max(change.revision);
         self.heard_ms = Some(now_ms);
         match &change.entry {
-            Some(entry) => self.put(&change.key, entry, now_ms),
-            None => self.remove(&change.key),
+            Some(entry) => self.put(&change.key, entry, Sight { now_ms, watched: true }),
+            None => {
+                if change.key == Key::Halt {
+                    self.lifted_ms = Some(now_ms);
+                }
+                self.remove(&change.key);
+            }
         }
     }
 
@@ -77,12 +86,17 @@ impl View {
         let old = std::mem::take(self);
         self.revision = revision;
         self.heard_ms = Some(now_ms);
+        self.lifted_ms = old.lifted_ms;
+        let was_halted = old.halt.is_some();
         self.leases = old.leases;
         self.reports = old.reports;
         let mut kept = std::collections::BTreeSet::new();
         for (key, entry) in entries {
             kept.insert(key.clone());
-            self.put(key, entry, now_ms);
+            self.put(key, entry, Sight { now_ms, watched: false });
+        }
+        if was_halted && self.halt.is_none() {
+            self.lifted_ms = Some(now_ms);
         }
         self.leases.retain(|(group, slot), _| kept.contains(&Key::Lease { group: group.clone(), slot: *slot }));
         self.reports.retain(|node, _| kept.contains(&Key::Report(node.clone())));
@@ -121,38 +135,30 @@ impl View {
         self.audit.as_ref().map_or_else(|| (AuditHead::default(), 0), |head| (head.value.clone(), head.modified))
     }
 
-    fn put(&mut self, key: &Key, entry: &Entry<Record>, now_ms: u64) {
+    fn put(&mut self, key: &Key, entry: &Entry<Record>, at: Sight) {
         match (key, &entry.value) {
-            (Key::Incarnation, Record::Incarnation(value)) => see(&mut self.incarnation, value, entry, now_ms),
-            (Key::Fleet, Record::Fleet(value)) => see(&mut self.policy, value.as_ref(), entry, now_ms),
-            (Key::Leader, Record::Leader(value)) => see(&mut self.leader, value, entry, now_ms),
-            (Key::Ask, Record::Ask(value)) => see(&mut self.ask, value, entry, now_ms),
-            (Key::Session(node), Record::Session(value)) => {
-                note(&mut self.sessions, node.clone(), value, entry, now_ms)
-            }
+            (Key::Incarnation, Record::Incarnation(value)) => see(&mut self.incarnation, value, entry, at),
+            (Key::Fleet, Record::Fleet(value)) => see(&mut self.policy, value.as_ref(), entry, at),
+            (Key::Leader, Record::Leader(value)) => see(&mut self.leader, value, entry, at),
+            (Key::Ask, Record::Ask(value)) => see(&mut self.ask, value, entry, at),
+            (Key::Session(node), Record::Session(value)) => note(&mut self.sessions, node.clone(), value, entry, at),
             (Key::Report(node), Record::Report(value)) => {
-                note(&mut self.reports, node.clone(), value.as_ref(), entry, now_ms)
+                note(&mut self.reports, node.clone(), value.as_ref(), entry, at)
             }
-            (Key::Updates(node), Record::Updates(value)) => note(&mut self.updates, node.clone(), value, entry, now_ms),
-            (Key::Outcast(node), Record::Outcast(value)) => {
-                note(&mut self.outcasts, node.clone(), value, entry, now_ms)
-            }
+            (Key::Updates(node), Record::Updates(value)) => note(&mut self.updates, node.clone(), value, entry, at),
+            (Key::Outcast(node), Record::Outcast(value)) => note(&mut self.outcasts, node.clone(), value, entry, at),
             (Key::Lease { group, slot }, Record::Lease(value)) => {
-                note(&mut self.leases, (group.clone(), *slot), value, entry, now_ms);
+                note(&mut self.leases, (group.clone(), *slot), value, entry, at);
             }
-            (Key::Rollout, Record::Rollout(value)) => see(&mut self.rollout, value, entry, now_ms),
-            (Key::Plan(plan), Record::Plan(value)) => {
-                note(&mut self.plans, plan.clone(), value.as_ref(), entry, now_ms)
-            }
-            (Key::Approval(plan), Record::Approval(value)) => {
-                note(&mut self.approvals, plan.clone(), value, entry, now_ms)
-            }
+            (Key::Rollout, Record::Rollout(value)) => see(&mut self.rollout, value, entry, at),
+            (Key::Plan(plan), Record::Plan(value)) => note(&mut self.plans, plan.clone(), value.as_ref(), entry, at),
+            (Key::Approval(plan), Record::Approval(value)) => note(&mut self.approvals, plan.clone(), value, entry, at),
             (Key::Done { plan, node }, Record::Done(value)) => {
-                note(&mut self.done, (plan.clone(), node.clone()), value, entry, now_ms);
+                note(&mut self.done, (plan.clone(), node.clone()), value, entry, at);
             }
-            (Key::Order(node), Record::Order(value)) => note(&mut self.orders, node.clone(), value, entry, now_ms),
-            (Key::Halt, Record::Halt(value)) => see(&mut self.halt, value, entry, now_ms),
-            (Key::AuditHead, Record::AuditHead(value)) => see(&mut self.audit, value, entry, now_ms),
+            (Key::Order(node), Record::Order(value)) => note(&mut self.orders, node.clone(), value, entry, at),
+            (Key::Halt, Record::Halt(value)) => see(&mut self.halt, value, entry, at),
+            (Key::AuditHead, Record::AuditHead(value)) => see(&mut self.audit, value, entry, at),
             // Audit records are read when somebody asks for them; a record of another kind than its key never decodes.
             _ => {}
         }
@@ -181,24 +187,33 @@ impl View {
     }
 }
 
-fn see<T: Clone>(place: &mut Option<Seen<T>>, value: &T, entry: &Entry<Record>, now_ms: u64) {
-    *place = Some(seen(place.take(), value, entry, now_ms));
+fn see<T: Clone>(place: &mut Option<Seen<T>>, value: &T, entry: &Entry<Record>, at: Sight) {
+    *place = Some(seen(place.take(), value, entry, at));
 }
 
-fn note<K: Ord, T: Clone>(place: &mut BTreeMap<K, Seen<T>>, key: K, value: &T, entry: &Entry<Record>, now_ms: u64) {
+fn note<K: Ord, T: Clone>(place: &mut BTreeMap<K, Seen<T>>, key: K, value: &T, entry: &Entry<Record>, at: Sight) {
     let old = place.remove(&key);
-    place.insert(key, seen(old, value, entry, now_ms));
+    place.insert(key, seen(old, value, entry, at));
+}
+
+/// When and how a writing is seen.
+#[derive(Debug, Clone, Copy)]
+struct Sight {
+    now_ms: u64,
+    watched: bool,
 }
 
 /// The record as seen now; what was seen before of the same life and the same writing keeps its first sight.
-fn seen<T: Clone>(old: Option<Seen<T>>, value: &T, entry: &Entry<Record>, now_ms: u64) -> Seen<T> {
+fn seen<T: Clone>(old: Option<Seen<T>>, value: &T, entry: &Entry<Record>, at: Sight) -> Seen<T> {
     let (created, modified) = (entry.created, entry.modified);
     let same_life = old.as_ref().filter(|old| old.created == created);
+    let same_writing = same_life.filter(|old| old.modified == modified);
     Seen {
         value: value.clone(),
         created,
         modified,
-        first_seen_ms: same_life.map_or(now_ms, |old| old.first_seen_ms),
-        changed_ms: same_life.filter(|old| old.modified == modified).map_or(now_ms, |old| old.changed_ms),
+        first_seen_ms: same_life.map_or(at.now_ms, |old| old.first_seen_ms),
+        changed_ms: same_writing.map_or(at.now_ms, |old| old.changed_ms),
+        watched: same_writing.map_or(at.watched, |old| old.watched),
     }
 }

@@ -38,6 +38,9 @@ pub(super) struct HelperArgs {
     /// Serve this user, too, besides root and hardstand.
     #[arg(long, value_name = "UID")]
     allow_uid: Vec<u32>,
+    /// Where it remembers what it ran. Without it: /var/lib/hardstand-helper.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Log what is done in between, too.
     #[arg(long, short)]
     verbose: bool,
@@ -58,5 +61,14 @@ fn state_directory() -> Option<PathBuf> {
 /// Runs the helper until it is told to stop or is idle.
 pub(super) fn helper(args: HelperArgs) -> anyhow::Result<()> {
     log::start(args.verbose);
-    helper::run(helper::Options { socket: args.socket, allow_uids: args.allow_uid, ..helper::Options::default() })
+    let mut rooms = helper::Rooms::of_this_machine();
+    if let Some(state) = args.state {
+        rooms = helper::Rooms { logs: state.join("logs"), state };
+    }
+    helper::run(helper::Options {
+        socket: args.socket,
+        allow_uids: args.allow_uid,
+        rooms,
+        ..helper::Options::default()
+    })
 }

@@ -23,12 +23,16 @@ const UNITS: [(&str, f64, f64); 7] = [
 ];
 
 /// Ranges that are narrower than their unit's, with the reason.
-const RANGES: [(&str, f64, f64); 3] = [
+const RANGES: [(&str, f64, f64); 6] = [
     // More often than once a second costs more than it shows; rarer than a minute is no watch, and WatchdogSec ends it.
     ("probe.interval_secs", 1.0, 60.0),
     ("probe.deadline_secs", 1.0, 59.0),
     // A disk that is asked more often than this never rests.
     ("probe.smart_interval_secs", 10.0, 86400.0),
+    // A hook that takes longer outlasts the phase it belongs to.
+    ("hooks.deadline_secs", 1.0, 3600.0),
+    ("hooks.tries", 1.0, 100.0),
+    ("hooks.pause_secs", 1.0, 600.0),
 ];
 
 /// The longest node name: a Linux host name.
@@ -99,11 +103,34 @@ fn names(settings: &Settings, faults: &mut Vec<Fault>) {
     let unit = "a unit with its kind, as in nginx.service";
     list("units.required", &settings.units.required, unit, is_unit, faults);
     list("units.ignore", &settings.units.ignore, unit, is_unit, faults);
+    list("drain.units", &settings.drain.units, unit, is_unit, faults);
+    list("patch.keep_running", &settings.patch.keep_running, unit, is_unit, faults);
+    hooks(settings, faults);
     let is_interface = |name: &str| !name.is_empty() && !name.contains(|c: char| c == '/' || c.is_whitespace());
     list("nics.required", &settings.nics.required, "an interface, as in eno1", is_interface, faults);
     list("nics.ignore", &settings.nics.ignore, "an interface, as in eno1", is_interface, faults);
     let absolute = |path: &str| path.starts_with('/');
     list("filesystems.ignore", &settings.filesystems.ignore, "a mount point, as in /mnt/scratch", absolute, faults);
+}
+
+/// Hooks are services, and none of them is stopped by the drain.
+fn hooks(settings: &Settings, faults: &mut Vec<Fault>) {
+    let hooks = &settings.hooks;
+    let points = [
+        ("hooks.pre_drain", &hooks.pre_drain),
+        ("hooks.post_drain", &hooks.post_drain),
+        ("hooks.pre_reboot", &hooks.pre_reboot),
+        ("hooks.post_boot", &hooks.post_boot),
+        ("hooks.pre_release", &hooks.pre_release),
+    ];
+    for (key, units) in points {
+        let is_service = |name: &str| name.strip_suffix(".service").is_some_and(|stem| !stem.is_empty());
+        list(key, units, "a service, as in move-address.service", is_service, faults);
+        for unit in units.iter().filter(|unit| settings.drain.units.contains(unit)) {
+            let message = format!("`{key}` names {unit:?}, which `drain.units` stops; a hook is a unit of its own");
+            faults.push(Fault { keys: vec![key.to_owned(), "drain.units".to_owned()], message });
+        }
+    }
 }
 
 fn list(key: &str, values: &[String], wanted: &str, good: impl Fn(&str) -> bool, faults: &mut Vec<Fault>) {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
+use super::ground::Rooms;
 use super::verbs::Verbs;
 use super::wire::{Answer, DiskName, DmiSerials, Outcome, REPLY_LIMIT, SmartAnswer, Verb, read_reply, write_request};
 use crate::host::HostError;
@@ -106,7 +107,7 @@ impl Client {
 
     /// Does the verbs in this process, with its rights.
     pub(crate) fn local() -> Self {
-        Self::by(Way::Local(Verbs::for_this_machine()))
+        Self::by(Way::Local(Verbs::for_this_machine(Rooms::of_this_machine())))
     }
 
     /// The helper where it listens; else, for root, this process.
@@ -168,7 +169,7 @@ impl Client {
         }
     }
 
-    async fn ask(&self, verb: Verb) -> Result<Answer, AskError> {
+    pub(super) async fn ask(&self, verb: Verb) -> Result<Answer, AskError> {
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         let name = verb.name();
         let outcome = match &self.way {
@@ -215,12 +216,7 @@ async fn exchange(socket: &Path, verb: &Verb) -> Result<Outcome, AskError> {
     read_reply(&line).map_err(broken)
 }
 
-fn mismatch(verb: &'static str, answer: &Answer) -> AskError {
-    let kind = match answer {
-        Answer::Smart(_) => "smart",
-        Answer::BootEntries(_) => "boot_entries",
-        Answer::Dimms(_) => "dimms",
-        Answer::DmiSerials(_) => "dmi_serials",
-    };
+pub(super) fn mismatch(verb: &'static str, answer: &Answer) -> AskError {
+    let kind = answer.name();
     AskError::Failed { verb, why: format!("the helper answered {kind}; install agent and helper of one release") }
 }

@@ -3,19 +3,32 @@
 //! It must never take a path, a program or a free-form argument from its caller.
 //!
 //! - `wire`: the verbs, their answers, and how they are written (one line of JSON each way).
-//! - `verbs`: what each verb does. A verb that changes the host will need more of its caller (plan, step, token): those
-//!   go into the verb's own fields in `wire`, and are checked in `verbs` before anything is done.
+//! - `errand`: what a verb that changes the host must carry; `replay`: what was run already, on the disk before each act.
+//! - `verbs`: what each verb that reads does. `patch`, `drain`, `hooks`, `reboot`: what those do that change the host.
 //! - `serve`: who may ask, how much and for how long.
-//! - `client`: the agent's side.
+//! - `client`, `changes`: the agent's side.
 
+mod changes;
 mod client;
+mod drain;
+mod errand;
+mod ground;
+mod hooks;
+mod meaning;
+mod patch;
+mod reboot;
+mod replay;
 mod serve;
+mod staged;
 mod verbs;
 mod wire;
 
+pub(crate) use client::AskError;
 pub(crate) use client::Client;
+pub(crate) use errand::{Deed, Digest, Errand, Permit, Point, Release};
+pub(crate) use ground::Rooms;
 pub(crate) use serve::{Options, run};
-pub(crate) use wire::{DiskName, SmartAnswer};
+pub(crate) use wire::{DiskName, RunState, SmartAnswer};
 
 /// Where the helper listens.
 pub(crate) const SOCKET: &str = "/run/hardstand/helper.sock";

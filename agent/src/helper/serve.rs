@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::ground::Rooms;
 use super::verbs::Verbs;
 use super::wire::{Outcome, REQUEST_LIMIT, read_request, write_reply};
 
@@ -36,12 +37,14 @@ pub(crate) struct Options {
     pub(crate) allow_uids: Vec<u32>,
     /// End after this long without a request, when started by systemd.
     pub(crate) idle: Duration,
+    /// Where it remembers what it ran.
+    pub(crate) rooms: Rooms,
 }
 
 impl Default for Options {
     /// Started by systemd; ends after a minute, well below the five between two readings of SMART.
     fn default() -> Self {
-        Self { socket: None, allow_uids: Vec::new(), idle: Duration::from_secs(60) }
+        Self { socket: None, allow_uids: Vec::new(), idle: Duration::from_secs(60), rooms: Rooms::of_this_machine() }
     }
 }
 
@@ -61,7 +64,11 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         };
         listener.set_nonblocking(true).context("setting up the socket")?;
         let listener = UnixListener::from_std(listener).context("setting up the socket")?;
-        let served = Server { verbs: Verbs::for_this_machine(), allowed: allowed(&options.allow_uids), idle };
+        let served = Server {
+            verbs: Verbs::for_this_machine(options.rooms.clone()),
+            allowed: allowed(&options.allow_uids),
+            idle,
+        };
         let ended = served.serve(listener).await;
         if let Some(path) = own_socket {
             // Best effort: the next start replaces a socket nobody listens on.
@@ -162,9 +169,14 @@ async fn answer(mut stream: UnixStream, verbs: Verbs, allowed: Vec<u32>) {
 
 async fn serve_one(stream: &mut UnixStream, verbs: &Verbs) -> Result<Outcome, String> {
     let verb = read_request(&request(stream).await?)?;
-    let name = verb.name();
+    let (name, changes) = (verb.name(), verb.changes());
     let outcome = verbs.run(verb).await;
-    tracing::debug!(verb = name, done = matches!(outcome, Outcome::Done(_)), "request served");
+    let done = matches!(outcome, Outcome::Done(_));
+    if changes {
+        tracing::info!(verb = name, ?outcome, "request to change the host served");
+    } else {
+        tracing::debug!(verb = name, done, "request served");
+    }
     Ok(outcome)
 }
 

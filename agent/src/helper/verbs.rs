@@ -1,4 +1,4 @@
-//! What each verb does, with the rights of whoever runs it.
+//! What each verb that reads does, and which room a verb that changes belongs to, with the rights of whoever runs it.
 //!
 //! It must never do more than its verb names, and never pass a caller's words to a program: a disk's name is checked by
 //! its type and looked up in `/sys/block` before it becomes a path.
@@ -7,8 +7,11 @@ use std::path::PathBuf;
 
 use hardstand_exec::Run;
 
+use super::ground::{Done, Ground, No, Rooms, outcome};
 use super::wire::{Answer, DiskName, DmiSerials, OUTPUT_LIMIT, Outcome, SmartAnswer, Verb};
+use super::{drain, hooks, patch, reboot};
 use crate::host::hardware::{efi, machine, smbios};
+use crate::host::systemd::jobs::Jobs;
 use crate::host::{Host, HostError, smart};
 
 /// Runs verbs on one machine.
@@ -17,18 +20,27 @@ pub(super) struct Verbs {
     host: Host,
     /// Stands in for the installed smartctl in tests.
     smartctl: Option<PathBuf>,
+    ground: Ground,
 }
 
 impl Verbs {
-    /// Verbs for this machine.
-    pub(super) fn for_this_machine() -> Self {
-        Self { host: Host::this(), smartctl: None }
+    /// Verbs for this machine, with what is remembered in these rooms.
+    pub(super) fn for_this_machine(rooms: Rooms) -> Self {
+        let host = Host::this();
+        Self { ground: Ground::new(host.clone(), rooms, Jobs::default(), None), host, smartctl: None }
     }
 
     /// Verbs for a captured machine and a program that stands in for smartctl.
     #[cfg(test)]
     pub(super) fn captured(host: Host, smartctl: PathBuf) -> Self {
-        Self { host, smartctl: Some(smartctl) }
+        let rooms = Rooms { state: host.path("state"), logs: host.path("logs") };
+        Self { ground: Ground::new(host.clone(), rooms, Jobs::default(), None), host, smartctl: Some(smartctl) }
+    }
+
+    /// Verbs that change this machine.
+    #[cfg(test)]
+    pub(super) fn on(ground: Ground) -> Self {
+        Self { host: ground.host.clone(), smartctl: None, ground }
     }
 
     /// Runs one verb within its deadline.
@@ -40,11 +52,47 @@ impl Verbs {
                 Verb::BootEntries {} => self.read(|host| efi::boot_entries(host).map(Answer::BootEntries)).await,
                 Verb::Dimms {} => self.read(|host| smbios::dimms(host).map(Answer::Dimms)).await,
                 Verb::DmiSerials {} => self.read(|host| Ok(Answer::DmiSerials(dmi_serials(host)))).await,
+                other => outcome(self.change(other).await),
             }
         };
         match tokio::time::timeout(deadline, done).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Outcome::Failed { why: format!("it did not end within {} s", deadline.as_secs()) },
+        }
+    }
+
+    /// One change at a time; what only tells how one goes does not wait for its turn.
+    async fn change(&self, verb: Verb) -> Done {
+        let ground = &self.ground;
+        let _turn = if verb.changes() || verb == (Verb::Plan {}) { Some(ground.turn().await) } else { None };
+        match verb {
+            Verb::Refresh {} => patch::refresh(ground).await,
+            Verb::Plan {} => patch::plan(ground).await,
+            Verb::Attempts { step, errand } => {
+                errand.check().map_err(No::Refused)?;
+                Ok(Answer::Attempts(ground.errands().attempts(step, &errand)?))
+            }
+            Verb::Open { step, errand, permit } => {
+                ground.admit(step, "open", true, &errand, Some(&permit))?;
+                Ok(Answer::Begun {})
+            }
+            Verb::Stage { errand, set, kernel } => patch::stage(ground, &errand, &set, kernel.as_ref()).await,
+            Verb::Apply { errand, permit, set } => patch::apply(ground, &errand, &permit, &set).await,
+            Verb::RunState { step, errand } => patch::run_state(ground, step, &errand).await,
+            Verb::PackageState { set, empty, kernel } => patch::package_state(ground, &set, empty, kernel.as_ref()),
+            Verb::Drain { errand, permit } => drain::drain(ground, &errand, permit.as_ref()).await,
+            Verb::Restore { errand } => drain::restore(ground, &errand).await,
+            Verb::Drained { errand } => drain::drained(ground, &errand),
+            Verb::Hook { errand, point, index, permit, again } => {
+                hooks::start(ground, &errand, (point, index), permit.as_ref(), again).await
+            }
+            Verb::HookLines { point, index } => hooks::lines(ground, point, index).await,
+            Verb::Reboot { errand, permit, kind, kernel } => {
+                reboot::reboot(ground, &errand, &permit, kind, kernel.as_ref()).await
+            }
+            Verb::Smart { .. } | Verb::BootEntries {} | Verb::Dimms {} | Verb::DmiSerials {} => {
+                Err(No::Failed("this verb changes nothing".to_owned()))
+            }
         }
     }
 

@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use hardstand_core::observed::{BootEntry, Dimm};
+use hardstand_core::plan::{RebootKind, Updates};
 use serde::{Deserialize, Serialize};
+
+use super::errand::{Deed, Digest, Errand, Permit, Point, Release};
 
 /// The version both sides must speak.
 pub(super) const VERSION: u32 = 1;
@@ -16,7 +19,8 @@ pub(super) const REPLY_LIMIT: usize = 4 * OUTPUT_LIMIT;
 /// Most that is taken from smartctl. The largest disk seen printed 18 kB for what we ask.
 pub(super) const OUTPUT_LIMIT: usize = 1 << 20;
 
-/// Everything the helper can be asked. All of it reads.
+/// Everything the helper can be asked. What changes the host carries an [`Errand`]; what it stops, starts and runs is
+/// named in root's own configuration and in the set that was staged, never by the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Verb {
@@ -28,6 +32,34 @@ pub(crate) enum Verb {
     Dimms {},
     /// Read the serial numbers of the machine.
     DmiSerials {},
+    /// Refresh the package lists. Not more often than once a minute.
+    Refresh {},
+    /// Resolve what would be installed now, and what it means.
+    Plan {},
+    /// How often a step was tried under this errand's lease.
+    Attempts { step: Deed, errand: Errand },
+    /// Take up a step again that runs by itself: the permit for what follows it.
+    Open { step: Deed, errand: Errand, permit: Permit },
+    /// Fetch the exact set, if that is still what would be installed.
+    Stage { errand: Errand, set: Digest, kernel: Option<Release> },
+    /// Install the staged set.
+    Apply { errand: Errand, permit: Permit, set: Digest },
+    /// Where the unit that stages or applies is.
+    RunState { step: Deed, errand: Errand },
+    /// What the package database says of the set.
+    PackageState { set: Digest, empty: bool, kernel: Option<Release> },
+    /// Stop what is declared, having noted what of it ran.
+    Drain { errand: Errand, permit: Option<Permit> },
+    /// Start what the drain stopped.
+    Restore { errand: Errand },
+    /// What the drain noted.
+    Drained { errand: Errand },
+    /// Start a hook.
+    Hook { errand: Errand, point: Point, index: u32, permit: Option<Permit>, again: u32 },
+    /// The last lines a hook printed.
+    HookLines { point: Point, index: u32 },
+    /// Set the next boot entry and restart.
+    Reboot { errand: Errand, permit: Permit, kind: RebootKind, kernel: Option<Release> },
 }
 
 impl Verb {
@@ -36,6 +68,15 @@ impl Verb {
         match self {
             Self::Smart { .. } => Duration::from_secs(20),
             Self::BootEntries {} | Self::Dimms {} | Self::DmiSerials {} => Duration::from_secs(5),
+            // The lists of three archives over a slow line, retried twice.
+            Self::Refresh {} => Duration::from_secs(600),
+            // Two runs of the resolver; on an emulated machine one takes 20 s.
+            Self::Plan {} | Self::Stage { .. } | Self::Apply { .. } => Duration::from_secs(180),
+            Self::Drain { .. } | Self::Restore { .. } | Self::Reboot { .. } => Duration::from_secs(60),
+            Self::Hook { .. } | Self::HookLines { .. } | Self::PackageState { .. } => Duration::from_secs(20),
+            Self::Attempts { .. } | Self::Open { .. } | Self::RunState { .. } | Self::Drained { .. } => {
+                Duration::from_secs(20)
+            }
         }
     }
 
@@ -46,7 +87,36 @@ impl Verb {
             Self::BootEntries {} => "boot_entries",
             Self::Dimms {} => "dimms",
             Self::DmiSerials {} => "dmi_serials",
+            Self::Refresh {} => "refresh",
+            Self::Plan {} => "plan",
+            Self::Attempts { .. } => "attempts",
+            Self::Open { .. } => "open",
+            Self::Stage { .. } => "stage",
+            Self::Apply { .. } => "apply",
+            Self::RunState { .. } => "run_state",
+            Self::PackageState { .. } => "package_state",
+            Self::Drain { .. } => "drain",
+            Self::Restore { .. } => "restore",
+            Self::Drained { .. } => "drained",
+            Self::Hook { .. } => "hook",
+            Self::HookLines { .. } => "hook_lines",
+            Self::Reboot { .. } => "reboot",
         }
+    }
+
+    /// Whether it changes the host: such a one is logged whatever became of it.
+    pub(super) fn changes(&self) -> bool {
+        matches!(
+            self,
+            Self::Refresh {}
+                | Self::Open { .. }
+                | Self::Stage { .. }
+                | Self::Apply { .. }
+                | Self::Drain { .. }
+                | Self::Restore { .. }
+                | Self::Hook { .. }
+                | Self::Reboot { .. }
+        )
     }
 }
 
@@ -58,6 +128,59 @@ pub(crate) enum Answer {
     BootEntries(Vec<BootEntry>),
     Dimms(Vec<Dimm>),
     DmiSerials(DmiSerials),
+    /// Begun, or ended, as asked.
+    Begun {},
+    Updates(Updates),
+    Attempts(u32),
+    Run(RunState),
+    Packages(PackageProof),
+    /// Units: stopped, started, or noted to have run.
+    Units(Vec<String>),
+    Lines(String),
+}
+
+impl Answer {
+    /// Its name, for an error.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Smart(_) => "smart",
+            Self::BootEntries(_) => "boot_entries",
+            Self::Dimms(_) => "dimms",
+            Self::DmiSerials(_) => "dmi_serials",
+            Self::Begun {} => "begun",
+            Self::Updates(_) => "updates",
+            Self::Attempts(_) => "attempts",
+            Self::Run(_) => "run",
+            Self::Packages(_) => "packages",
+            Self::Units(_) => "units",
+            Self::Lines(_) => "lines",
+        }
+    }
+}
+
+/// What dpkg and the boot loader say of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackageProof {
+    pub(crate) installed: bool,
+    pub(crate) whole: bool,
+    pub(crate) boot_entry: bool,
+}
+
+/// Where a transient unit is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RunState {
+    /// There is none of that name in this boot.
+    Absent {},
+    /// Under way.
+    Running {},
+    /// Ended with exit status 0.
+    Ended {},
+    /// Ended otherwise.
+    Failed {
+        /// How, and the last lines it printed.
+        why: String,
+    },
 }
 
 /// What smartctl said of a disk. It is parsed by the caller, who has no privileges to lose.

@@ -45,10 +45,10 @@ impl Dice {
 
 fn pass(host: &Host, client: &Client, runtime: &tokio::runtime::Runtime, known: &mut disks::KnownDisks) -> usize {
     let mut errors = 0;
-    errors += usize::from(load::probe_cpu(host).is_err());
-    errors += usize::from(load::probe_memory(host).is_err());
-    errors += usize::from(load::probe_pressure(host).is_err());
-    errors += usize::from(nics::probe_nics(host).is_err());
+    errors += usize::from(load::CpuFiles::default().probe(host).is_err());
+    errors += usize::from(load::MemoryFiles::default().probe(host).is_err());
+    errors += usize::from(load::PressureFiles::default().probe(host).is_err());
+    errors += usize::from(nics::KnownNics::default().probe(host).is_err());
     errors += usize::from(sensors::probe_sensors(host).is_err());
     errors += usize::from(known.probe(host).is_err());
     errors += usize::from(runtime.block_on(hardware::probe_inventory(host, client)).is_err());
@@ -104,11 +104,11 @@ fn parsers_of_bytes_and_json_never_panic() {
 #[test]
 fn this_machine_is_read() {
     let host = Host::this();
-    assert!(!load::probe_cpu(&host).unwrap().times.is_empty());
-    assert!(load::probe_memory(&host).unwrap().field("MemTotal").is_some());
-    load::probe_pressure(&host).unwrap();
+    assert!(!load::CpuFiles::default().probe(&host).unwrap().times.is_empty());
+    assert!(load::MemoryFiles::default().probe(&host).unwrap().field("MemTotal").is_some());
+    load::PressureFiles::default().probe(&host).unwrap();
     sensors::probe_sensors(&host).unwrap();
-    assert!(nics::probe_nics(&host).unwrap().iter().any(|nic| nic.name == "lo"));
+    assert!(nics::KnownNics::default().probe(&host).unwrap().iter().any(|nic| nic.name == "lo"));
     println!("{:#?}", disks::probe_disks(&host).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let inventory = runtime.block_on(hardware::probe_inventory(&host, &Client::local())).unwrap();

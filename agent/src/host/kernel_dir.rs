@@ -1,23 +1,28 @@
 //! Small files of procfs and sysfs, read cheaply: a directory is held open and its files are opened below it, each
-//! with one open, one read and no allocation beyond the value.
+//! with one open, one read and no allocation beyond the value. Where the same files are read in every pass they stay
+//! open ([`KernelDir::keeping`], [`ProcFile`]) and are read again from their beginning, which makes the kernel write
+//! them anew. A file of sysfs that was open when its device went away answers ENODEV for ever, also when another
+//! device has come under the same name; so an open file never tells of another device than the one it was opened for.
 //!
 //! It must never hold a value between two passes, and never turn what cannot be read into a default.
 
+use std::cell::RefCell;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, readlinkat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstatat};
+use nix::sys::uio::pread;
 
 use super::{Host, HostError};
 
 /// sysfs never gives more than a page per attribute.
 const PAGE: usize = 4096;
-/// First buffer for a file of procfs; `/proc/stat` of a large machine is longer and the buffer then grows.
+/// How the buffer of a file of procfs grows; `/proc/stat` of a large machine needs more than one such step.
 const PROC_FILE: usize = 16 << 10;
 /// Most that is read of a file of procfs. The longest (`/proc/stat` with thousands of interrupts) stays below 1 MiB.
 const PROC_LIMIT: u64 = 8 << 20;
@@ -27,7 +32,23 @@ const PROC_LIMIT: u64 = 8 << 20;
 pub(crate) struct KernelDir {
     fd: OwnedFd,
     path: PathBuf,
+    /// Files that stay open, by name, where they do.
+    kept: Option<RefCell<Vec<(String, OwnedFd)>>>,
 }
+
+/// A file of procfs that stays open between passes. It must be one that tells of the whole machine, not of a process
+/// or a device that may go away.
+#[derive(Debug)]
+pub(crate) struct ProcFile {
+    relative: &'static str,
+    open: Option<File>,
+    bytes: Vec<u8>,
+}
+
+/// What tells a directory of sysfs from any other, also from a later one of the same name: its number, which the
+/// kernel does not use twice between boots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity(u64, u64);
 
 impl KernelDir {
     /// Opens a directory of the machine, given without its leading slash.
@@ -46,7 +67,7 @@ impl KernelDir {
 
     fn at(path: PathBuf) -> Result<Self, HostError> {
         match open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
-            Ok(fd) => Ok(Self { fd, path }),
+            Ok(fd) => Ok(Self { fd, path, kept: None }),
             Err(errno) => Err(HostError::Read { path, source: errno.into() }),
         }
     }
@@ -55,7 +76,18 @@ impl KernelDir {
     pub(crate) fn below(&self, name: &str) -> Option<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = openat(&self.fd, name, flags, Mode::empty()).ok()?;
-        Some(Self { fd, path: self.path.join(name) })
+        Some(Self { fd, path: self.path.join(name), kept: None })
+    }
+
+    /// The same directory, whose files stay open once they have been read. For one that is kept between passes.
+    pub(crate) fn keeping(self) -> Self {
+        Self { kept: Some(RefCell::default()), ..self }
+    }
+
+    /// Which directory a name in this one leads to now; `None` when to none.
+    pub(crate) fn identity_of(&self, name: &str) -> Option<Identity> {
+        let stat = fstatat(&self.fd, name, nix::fcntl::AtFlags::empty()).ok()?;
+        Some(Identity(stat.st_dev, stat.st_ino))
     }
 
     /// The names in it, sorted.
@@ -80,10 +112,18 @@ impl KernelDir {
 
     /// Bytes of a small file, handed to `use_bytes`.
     fn page<T>(&self, name: &str, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, Errno> {
+        let mut page = [0; PAGE];
+        if let Some(kept) = &self.kept
+            && let Some(read) = read_kept(&mut kept.borrow_mut(), name, &mut page)
+        {
+            return Ok(use_bytes(&page[..read]));
+        }
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let file = openat(&self.fd, name, flags, Mode::empty())?;
-        let mut page = [0; PAGE];
         let read = nix::unistd::read(&file, &mut page)?;
+        if let Some(kept) = &self.kept {
+            kept.borrow_mut().push((name.to_owned(), file));
+        }
         Ok(use_bytes(&page[..read]))
     }
 
@@ -146,18 +186,60 @@ impl KernelDir {
     }
 }
 
-/// A file of procfs, whole. Errors name it.
-pub(crate) fn read_proc(host: &Host, relative: &str) -> Result<String, HostError> {
-    let path = host.path(relative);
-    let mut bytes = Vec::with_capacity(PROC_FILE);
-    let read = File::open(&path).and_then(|file| file.take(PROC_LIMIT).read_to_end(&mut bytes));
-    match read {
-        Ok(_length) => String::from_utf8(bytes).map_err(|_error| HostError::Parse {
-            what: path.display().to_string(),
-            why: "it is not UTF-8 text".to_owned(),
-        }),
-        Err(source) => Err(HostError::Read { path, source }),
+/// Reads a file that is open; `None` when none is or it gives an error. Then it is closed, to be opened anew: the
+/// attribute may be another one by now.
+fn read_kept(kept: &mut Vec<(String, OwnedFd)>, name: &str, page: &mut [u8]) -> Option<usize> {
+    let place = kept.iter().position(|(kept, _)| kept == name)?;
+    let read = pread(&kept[place].1, page, 0).ok();
+    if read.is_none() {
+        kept.swap_remove(place);
     }
+    read
+}
+
+impl ProcFile {
+    /// A file given without its leading slash, not open yet.
+    pub(crate) const fn new(relative: &'static str) -> Self {
+        Self { relative, open: None, bytes: Vec::new() }
+    }
+
+    /// The whole file as it is now. Errors name it.
+    pub(crate) fn read(&mut self, host: &Host) -> Result<&str, HostError> {
+        let failed = |source| HostError::Read { path: host.path(self.relative), source };
+        let reread = self.open.as_ref().and_then(|file| read_from_start(file, &mut self.bytes).ok());
+        let length = match reread {
+            Some(length) => length,
+            None => {
+                self.open = None;
+                let file = File::open(host.path(self.relative)).map_err(failed)?;
+                let length = read_from_start(&file, &mut self.bytes).map_err(failed)?;
+                self.open = Some(file);
+                length
+            }
+        };
+        std::str::from_utf8(&self.bytes[..length]).map_err(|_error| HostError::Parse {
+            what: host.path(self.relative).display().to_string(),
+            why: "it is not UTF-8 text".to_owned(),
+        })
+    }
+}
+
+/// Reads until the kernel says that this is the end: a short read is not one. Gives the length.
+fn read_from_start(file: &File, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut length = 0;
+    loop {
+        if bytes.len() < length + PAGE {
+            bytes.resize(length + PROC_FILE, 0);
+        }
+        match file.read_at(&mut bytes[length..], length as u64)? {
+            0 => break,
+            read => length += read,
+        }
+        if length as u64 >= PROC_LIMIT {
+            break;
+        }
+    }
+    Ok(length)
 }
 
 /// Whether the error says that the thing is not there (any more), as when a device is pulled while it is read.

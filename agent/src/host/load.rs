@@ -5,7 +5,7 @@
 use hardstand_core::observed::{Cpu, CpuTimes, Memory, Pressure, PressureLine};
 use serde::Serialize;
 
-use super::kernel_dir::{KernelDir, is_gone, read_proc};
+use super::kernel_dir::{KernelDir, ProcFile, is_gone};
 use super::{Host, HostError};
 
 /// Ticks a second in `/proc/stat`. The kernel's `USER_HZ`, 100 on every architecture Debian has.
@@ -43,56 +43,117 @@ pub(crate) struct PressureFile {
     pub(crate) full: Option<PressureLine>,
 }
 
-/// Reads processors and load.
-///
-/// # Errors
-/// `/proc/stat` or `/proc/loadavg` cannot be read or is not of its form. What only some hardware has is left empty.
-pub(crate) fn probe_cpu(host: &Host) -> Result<Cpu, HostError> {
-    let stat = parse_stat(&read_proc(host, "proc/stat")?)?;
-    let load = parse_loadavg(&read_proc(host, "proc/loadavg")?)?.load;
-    Ok(Cpu {
-        package_throttles: package_throttles(host, &stat.times)?,
-        times: stat.times,
-        load,
-        context_switches: stat.context_switches,
-        interrupts: stat.interrupts,
-        forks: stat.forks,
-        procs_running: stat.procs_running,
-        procs_blocked: stat.procs_blocked,
-        vulnerabilities: vulnerabilities(host)?,
-    })
+/// The files of processors and load, open between passes.
+#[derive(Debug)]
+pub(crate) struct CpuFiles {
+    stat: ProcFile,
+    loadavg: ProcFile,
+    /// The directory with its names, which are those of the running kernel.
+    vulnerabilities: Option<(KernelDir, Vec<String>)>,
 }
 
-/// Reads memory, OOM kills and the error counters of each DIMM.
-///
-/// # Errors
-/// `/proc/meminfo` or `/proc/vmstat` cannot be read or is not of its form; an EDAC counter is not a number.
-pub(crate) fn probe_memory(host: &Host) -> Result<Memory, HostError> {
-    Ok(Memory {
-        fields: parse_meminfo(&read_proc(host, "proc/meminfo")?)?,
-        oom_kills: parse_vmstat(&read_proc(host, "proc/vmstat")?)?.oom_kill,
-        dimm_errors: dimm_errors(host)?,
-    })
+impl Default for CpuFiles {
+    fn default() -> Self {
+        let (stat, loadavg) = (ProcFile::new("proc/stat"), ProcFile::new("proc/loadavg"));
+        Self { stat, loadavg, vulnerabilities: None }
+    }
 }
 
-/// Reads pressure stall information; all `None` on a kernel that keeps none (`CONFIG_PSI` off or `psi=0`).
-///
-/// # Errors
-/// A file that is there cannot be read or is not of its form.
-pub(crate) fn probe_pressure(host: &Host) -> Result<Pressure, HostError> {
-    let file = |name: &str| match read_proc(host, &format!("proc/pressure/{name}")) {
-        Ok(text) => parse_pressure(&text),
-        Err(error) if is_gone(&error) || is_switched_off(&error) => Ok(PressureFile::default()),
-        Err(error) => Err(error),
-    };
-    let (cpu, io, memory) = (file("cpu")?, file("io")?, file("memory")?);
-    Ok(Pressure {
-        cpu_some: cpu.some,
-        io_some: io.some,
-        io_full: io.full,
-        memory_some: memory.some,
-        memory_full: memory.full,
-    })
+impl CpuFiles {
+    /// Reads processors and load.
+    ///
+    /// # Errors
+    /// `/proc/stat` or `/proc/loadavg` cannot be read or is not of its form. What only some hardware has is left empty.
+    pub(crate) fn probe(&mut self, host: &Host) -> Result<Cpu, HostError> {
+        let stat = parse_stat(self.stat.read(host)?)?;
+        let load = parse_loadavg(self.loadavg.read(host)?)?.load;
+        Ok(Cpu {
+            package_throttles: package_throttles(host, &stat.times)?,
+            times: stat.times,
+            load,
+            context_switches: stat.context_switches,
+            interrupts: stat.interrupts,
+            forks: stat.forks,
+            procs_running: stat.procs_running,
+            procs_blocked: stat.procs_blocked,
+            vulnerabilities: self.vulnerabilities(host)?,
+        })
+    }
+
+    fn vulnerabilities(&mut self, host: &Host) -> Result<Vec<(String, String)>, HostError> {
+        if self.vulnerabilities.is_none()
+            && let Some(dir) = KernelDir::open_if_there(host, "sys/devices/system/cpu/vulnerabilities")?
+        {
+            let names = dir.names()?;
+            self.vulnerabilities = Some((dir.keeping(), names));
+        }
+        let Some((dir, names)) = &self.vulnerabilities else { return Ok(Vec::new()) };
+        Ok(names.iter().filter_map(|name| dir.text(name).map(|words| (name.clone(), words))).collect())
+    }
+}
+
+/// The files of memory, open between passes.
+#[derive(Debug)]
+pub(crate) struct MemoryFiles {
+    meminfo: ProcFile,
+    vmstat: ProcFile,
+}
+
+impl Default for MemoryFiles {
+    fn default() -> Self {
+        Self { meminfo: ProcFile::new("proc/meminfo"), vmstat: ProcFile::new("proc/vmstat") }
+    }
+}
+
+impl MemoryFiles {
+    /// Reads memory, OOM kills and the error counters of each DIMM.
+    ///
+    /// # Errors
+    /// `/proc/meminfo` or `/proc/vmstat` cannot be read or is not of its form; an EDAC counter is not a number.
+    pub(crate) fn probe(&mut self, host: &Host) -> Result<Memory, HostError> {
+        Ok(Memory {
+            fields: parse_meminfo(self.meminfo.read(host)?)?,
+            oom_kills: parse_vmstat(self.vmstat.read(host)?)?.oom_kill,
+            dimm_errors: dimm_errors(host)?,
+        })
+    }
+}
+
+/// The files of `/proc/pressure`, open between passes.
+#[derive(Debug)]
+pub(crate) struct PressureFiles {
+    cpu: ProcFile,
+    io: ProcFile,
+    memory: ProcFile,
+}
+
+impl Default for PressureFiles {
+    fn default() -> Self {
+        let [cpu, io, memory] = ["proc/pressure/cpu", "proc/pressure/io", "proc/pressure/memory"].map(ProcFile::new);
+        Self { cpu, io, memory }
+    }
+}
+
+impl PressureFiles {
+    /// Reads pressure stall information; all `None` on a kernel that keeps none (`CONFIG_PSI` off or `psi=0`).
+    ///
+    /// # Errors
+    /// A file that is there cannot be read or is not of its form.
+    pub(crate) fn probe(&mut self, host: &Host) -> Result<Pressure, HostError> {
+        let file = |file: &mut ProcFile| match file.read(host) {
+            Ok(text) => parse_pressure(text),
+            Err(error) if is_gone(&error) || is_switched_off(&error) => Ok(PressureFile::default()),
+            Err(error) => Err(error),
+        };
+        let (cpu, io, memory) = (file(&mut self.cpu)?, file(&mut self.io)?, file(&mut self.memory)?);
+        Ok(Pressure {
+            cpu_some: cpu.some,
+            io_some: io.some,
+            io_full: io.full,
+            memory_some: memory.some,
+            memory_full: memory.full,
+        })
+    }
 }
 
 /// Parses `/proc/stat`.
@@ -253,13 +314,6 @@ fn package_throttles(host: &Host, online: &[(u32, CpuTimes)]) -> Result<Vec<(u32
 fn cpu_range(text: &str) -> Option<std::ops::RangeInclusive<u32>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     Some(first.parse().ok()?..=last.parse().ok()?)
-}
-
-fn vulnerabilities(host: &Host) -> Result<Vec<(String, String)>, HostError> {
-    let Some(dir) = KernelDir::open_if_there(host, "sys/devices/system/cpu/vulnerabilities")? else {
-        return Ok(Vec::new());
-    };
-    Ok(dir.names()?.into_iter().filter_map(|name| dir.text(&name).map(|words| (name, words))).collect())
 }
 
 /// Controller, DIMM, label, corrected, uncorrected, as [`Memory::dimm_errors`] has them.

@@ -3,6 +3,7 @@
 //! It must never judge: these modules say what is there. Files are read below [`Host::root`], so that a tree
 //! captured from a real machine can stand in for one.
 
+pub(crate) mod apt;
 pub(crate) mod boot;
 #[cfg(test)]
 pub(crate) mod captured;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use hardstand_core::observed::{Nic, OperState};
 use serde::Serialize;
 
-use super::kernel_dir::{KernelDir, is_gone, read_proc};
+use super::kernel_dir::{Identity, KernelDir, ProcFile, is_gone};
 use super::{Host, HostError};
 
 const NET: &str = "sys/class/net";
@@ -16,6 +16,32 @@ const NET: &str = "sys/class/net";
 const IFF_UP: u32 = 1;
 /// Speeds are in megabits a second.
 const BYTES_PER_MEGABIT: u64 = 125_000;
+
+/// Interfaces whose files stay open between passes: six each, so that a host of a thousand taps stays below its limit of
+/// open files. The files of others are opened in each pass.
+const KEPT: usize = 32;
+
+/// What cannot change while an interface is there, and the files that are read in each pass, kept between passes.
+#[derive(Debug)]
+pub(crate) struct KnownNics {
+    counters: ProcFile,
+    by_name: HashMap<String, KnownNic>,
+}
+
+/// One interface. Another one under the same name has another identity; one that was renamed keeps its own.
+#[derive(Debug)]
+struct KnownNic {
+    identity: Identity,
+    dir: KernelDir,
+    physical: bool,
+    kind: Option<String>,
+}
+
+impl Default for KnownNics {
+    fn default() -> Self {
+        Self { counters: ProcFile::new("proc/net/dev"), by_name: HashMap::new() }
+    }
+}
 
 /// The counters of one interface in `/proc/net/dev`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -26,36 +52,53 @@ pub(crate) struct Counters {
     pub(crate) transmit: [u64; 4],
 }
 
-/// Reads every interface of this network namespace, sorted by name. One that goes away meanwhile is left out.
-///
-/// # Errors
-/// The list or the counters cannot be read, or an attribute every interface has is not of its form.
-pub(crate) fn probe_nics(host: &Host) -> Result<Vec<Nic>, HostError> {
-    let class = KernelDir::open(host, NET)?;
-    let names = class.names()?;
-    let text = read_proc(host, "proc/net/dev")?;
-    let counters = parse_net_dev(&text)?;
-    let mut nics = Vec::with_capacity(names.len());
-    for name in names {
-        // `bonding_masters` is a file of the bonding driver among the interfaces.
-        let Some(dir) = class.below(&name) else { continue };
-        let Some(counted) = counters.get(name.as_str()) else { continue };
-        match nic(&class, &dir, name, *counted) {
-            Ok(nic) => nics.push(nic),
-            Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(error),
+impl KnownNics {
+    /// Reads every interface of this network namespace, sorted by name. One that goes away meanwhile is left out.
+    ///
+    /// # Errors
+    /// The list or the counters cannot be read, or an attribute every interface has is not of its form.
+    pub(crate) fn probe(&mut self, host: &Host) -> Result<Vec<Nic>, HostError> {
+        let class = KernelDir::open(host, NET)?;
+        let names = class.names()?;
+        self.by_name.retain(|name, _| names.binary_search(name).is_ok());
+        let counters = parse_net_dev(self.counters.read(host)?)?;
+        let mut nics = Vec::with_capacity(names.len());
+        for name in names {
+            let Some(counted) = counters.get(name.as_str()) else { continue };
+            let Some(known) = known(&mut self.by_name, &class, &name) else { continue };
+            let read = nic(&class, &known, name.clone(), *counted);
+            if self.by_name.len() < KEPT && read.is_ok() {
+                self.by_name.insert(name, known);
+            }
+            match read {
+                Ok(nic) => nics.push(nic),
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(nics)
     }
-    Ok(nics)
 }
 
-fn nic(class: &KernelDir, dir: &KernelDir, name: String, counted: Counters) -> Result<Nic, HostError> {
+/// What is known of the interface that has this name now, taken out of what was kept; `None` when it is gone.
+fn known(kept: &mut HashMap<String, KnownNic>, class: &KernelDir, name: &str) -> Option<KnownNic> {
+    let identity = class.identity_of(name)?;
+    if let Some(known) = kept.remove(name).filter(|known| known.identity == identity) {
+        return Some(known);
+    }
+    // `bonding_masters` is a file of the bonding driver among the interfaces.
+    let dir = class.below(name)?;
+    let physical = dir.has("device");
+    let kind = if physical { None } else { virtual_kind(&dir) };
+    Some(KnownNic { identity, dir: dir.keeping(), physical, kind })
+}
+
+fn nic(class: &KernelDir, known: &KnownNic, name: String, counted: Counters) -> Result<Nic, HostError> {
+    let (dir, physical, kind) = (&known.dir, known.physical, known.kind.clone());
     let flags = dir.required_as("flags", "a hexadecimal number", |bytes| {
         u32::from_str_radix(std::str::from_utf8(bytes).ok()?.strip_prefix("0x")?, 16).ok()
     })?;
     let admin_up = flags & IFF_UP != 0;
-    let physical = dir.has("device");
-    let kind = if physical { None } else { virtual_kind(dir) };
     // The kernel refuses to read `carrier` while the interface is down.
     let carrier = if admin_up { dir.number::<u8>("carrier").map(|carrier| carrier == 1) } else { None };
     let wired = physical || kind.as_deref() == Some("bond");

@@ -14,6 +14,8 @@ use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
 use super::HostError;
 
+pub(crate) mod jobs;
+
 const SERVICE: &str = "org.freedesktop.systemd1";
 const PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hardstand_core::{Reading, Sample};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::crew::said;
+use crate::crew::{Timed, said};
 use crate::host::HostError;
 use crate::host::clock::boottime;
 
@@ -87,6 +87,34 @@ impl<T: Clone + Send + 'static> Turn<T> {
     where
         F: Future<Output = Result<T, HostError>> + Send + 'static,
     {
+        self.begin(every, deadline, |started| {
+            let work = make();
+            async move {
+                let result = work.await;
+                Landed { result, took: started.elapsed(), at: boottime() }
+            }
+        })
+    }
+
+    /// As [`Turn::start`], for a job of the crew: it knows its own time, whatever ran before it and whenever its answer
+    /// is fetched.
+    pub(crate) fn start_job<F>(&mut self, every: Duration, deadline: Duration, make: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = Timed<Result<T, HostError>>> + Send + 'static,
+    {
+        self.begin(every, deadline, |_started| {
+            let work = make();
+            async move {
+                let Timed { result, took, at } = work.await;
+                Landed { result: result.map_err(HostError::Broken).flatten(), took, at }
+            }
+        })
+    }
+
+    fn begin<F>(&mut self, every: Duration, deadline: Duration, make: impl FnOnce(Instant) -> F) -> bool
+    where
+        F: Future<Output = Landed<T>> + Send + 'static,
+    {
         let every = if self.why.is_some() { every.min(RETRY_AFTER) } else { every };
         let waits = !self.hastened && self.started.is_some_and(|started| started.elapsed() < every);
         if waits || self.flight.is_some() {
@@ -95,11 +123,7 @@ impl<T: Clone + Send + 'static> Turn<T> {
         self.hastened = false;
         self.deadline = deadline;
         let started = Instant::now();
-        let work = make();
-        let task = tokio::spawn(async move {
-            let result = work.await;
-            Landed { result, took: started.elapsed(), at: boottime() }
-        });
+        let task = tokio::spawn(make(started));
         self.started = Some(started);
         self.flight = Some(Flight { task, waited_out: false });
         true

@@ -3,6 +3,7 @@
 
 pub mod chunks;
 pub mod cpio;
+pub mod firmware;
 pub mod glob;
 pub mod identity;
 pub mod layout;
@@ -16,3 +17,4 @@ pub mod sbom;
 pub mod size;
 pub mod sources;
 pub mod tree;
+pub mod zfs;

@@ -85,6 +85,9 @@ pub struct Lock {
     /// Packages, sorted by name.
     #[serde(default)]
     pub packages: Vec<Package>,
+    /// Packages that only build the ZFS modules, sorted by name; none of them reaches the image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub build: Vec<Package>,
 }
 
 impl Lock {
@@ -95,7 +98,7 @@ impl Lock {
         if lock.schema != SCHEMA {
             return Err(refuse(format!("schema is `{}`, this program reads `{SCHEMA}`", lock.schema)));
         }
-        if let Some(bad) = lock.packages.iter().find(|package| !is_sha256(&package.sha256)) {
+        if let Some(bad) = lock.packages.iter().chain(&lock.build).find(|package| !is_sha256(&package.sha256)) {
             return Err(refuse(format!("package {} has no valid sha256", bad.name)));
         }
         Ok(lock)
@@ -105,6 +108,11 @@ impl Lock {
     pub fn text(&self) -> String {
         let body = toml::to_string(self).expect("a lock holds only strings, numbers and tables of them");
         format!("# Made by `hardstand-image lock`. Do not edit; run it again to move on.\n{body}")
+    }
+
+    /// Every file the lock names, each once: what is installed and what only builds share many.
+    pub fn files(&self) -> Vec<Package> {
+        self.packages.iter().chain(&self.build).cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Refuses a lock that was made for another recipe or an older state of this one.
@@ -124,8 +132,21 @@ impl Lock {
         if let Some(extra) = theirs.difference(&ours).next() {
             return stale(format!("the recipe no longer asks for {extra}"));
         }
+        if self.build.is_empty() == recipe.zfs {
+            let now = if recipe.zfs { "now" } else { "no longer" };
+            return stale(format!("the recipe {now} says zfs = true"));
+        }
         Ok(())
     }
+}
+
+/// The release (as in `uname -r`) of the one kernel among these packages.
+pub fn kernel_release(packages: &[Package]) -> Option<&str> {
+    let mut releases = packages
+        .iter()
+        .filter_map(|package| package.name.strip_prefix("linux-image-"))
+        .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+    releases.next().filter(|_| releases.next().is_none())
 }
 
 /// Whether this is 64 lower-case hex digits.
@@ -156,6 +177,7 @@ mod tests {
                 archive: "main".to_owned(),
                 path: "pool/main/d/dbus/dbus_1.16.2-2_amd64.deb".to_owned(),
             }],
+            build: Vec::new(),
         }
     }
 

@@ -5,9 +5,10 @@ use std::fmt::{self, Display};
 
 use crate::identity;
 use crate::layout::{self, DiskLayout, Guid, Wanted};
-use crate::lock::Lock;
+use crate::lock::{self, Lock};
 use crate::recipe::{Output, Recipe, Root};
 use crate::size;
+use crate::zfs::{self, ModuleBuild};
 
 /// Changes whenever the same packages would give another tree; old trees in the store are then left alone.
 const TREE_RULES: &str = "tree/1";
@@ -79,6 +80,20 @@ pub struct Install {
     pub file: Option<String>,
 }
 
+impl Install {
+    /// A package of the lock.
+    pub fn locked(package: &lock::Package) -> Self {
+        Self {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            architecture: package.architecture.clone(),
+            sha256: package.sha256.clone(),
+            size: package.size,
+            file: None,
+        }
+    }
+}
+
 /// Where the initrd comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Initrd {
@@ -129,6 +144,8 @@ pub struct Plan {
     pub tree_key: String,
     /// Packages, sorted by name.
     pub install: Vec<Install>,
+    /// The ZFS modules, built before the tree and installed into it as one more package.
+    pub zfs: Option<ModuleBuild>,
     /// Whether the maintainer scripts may make an initrd.
     pub make_initrd: bool,
     /// Module patterns; empty keeps all.
@@ -141,6 +158,8 @@ pub struct Plan {
     pub keep: Vec<String>,
     /// Overlays, in order.
     pub overlays: Vec<String>,
+    /// Whether firmware that no kept module asks for leaves the tree.
+    pub trim_firmware: bool,
     /// Whether early microcode goes in front of the initrd.
     pub microcode: bool,
     /// The initrd.
@@ -162,6 +181,9 @@ pub fn inputs(recipe: &Recipe, lock: &Lock, local: &[Local]) -> String {
     for package in installs(lock, local) {
         text.push_str(&format!("{} {}\n", package.name, package.sha256));
     }
+    if let Some(build) = ModuleBuild::of(lock) {
+        text.push_str(&format!("{} {}", zfs::PROVIDES, build.inputs()));
+    }
     text
 }
 
@@ -182,12 +204,14 @@ pub fn make(
         clock: lock.clock,
         tree_key: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         install: installs(lock, local),
+        zfs: ModuleBuild::of(lock),
         make_initrd: recipe.root == Root::Disk,
-        modules: recipe.modules.clone(),
+        modules: modules(recipe),
         drop_boot: recipe.root == Root::Ram,
         remove: recipe.remove.clone(),
         keep: recipe.keep.clone(),
         overlays: recipe.overlays.clone(),
+        trim_firmware: recipe.firmware && !recipe.modules.is_empty(),
         microcode: recipe.microcode,
         initrd: match recipe.root {
             Root::Ram => Initrd::Layers { early: recipe.early.clone(), level: recipe.compression },
@@ -204,14 +228,7 @@ pub fn make(
 }
 
 fn installs(lock: &Lock, local: &[Local]) -> Vec<Install> {
-    let from_lock = lock.packages.iter().map(|package| Install {
-        name: package.name.clone(),
-        version: package.version.clone(),
-        architecture: package.architecture.clone(),
-        sha256: package.sha256.clone(),
-        size: package.size,
-        file: None,
-    });
+    let from_lock = lock.packages.iter().map(Install::locked);
     let from_files = local.iter().map(|local| Install {
         name: local.name.clone(),
         version: local.version.clone(),
@@ -223,6 +240,15 @@ fn installs(lock: &Lock, local: &[Local]) -> Vec<Install> {
     let mut all: Vec<_> = from_lock.chain(from_files).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
+}
+
+/// Patterns of modules to keep. None keeps all; some must not cost an image its ZFS.
+fn modules(recipe: &Recipe) -> Vec<String> {
+    let mut patterns = recipe.modules.clone();
+    if recipe.zfs && !patterns.is_empty() {
+        patterns.extend(zfs::MODULES.map(str::to_owned));
+    }
+    patterns
 }
 
 fn check_local(recipe: &Recipe, lock: &Lock, local: &[Local], provided: &[String]) -> Result<(), PlanError> {
@@ -273,10 +299,23 @@ impl Display for Plan {
         for package in self.install.iter().filter(|package| package.file.is_some()) {
             writeln!(f, "            {} {} from a file", package.name, package.version)?;
         }
+        if let Some(build) = &self.zfs {
+            let bytes = build.packages.iter().map(|package| package.size).sum();
+            writeln!(
+                f,
+                "  zfs       modules for kernel {}, built by {} packages, {}, that stay outside",
+                build.release,
+                build.packages.len(),
+                size::words(bytes)
+            )?;
+        }
         writeln!(f, "  scrub     {} and the content of /etc/machine-id", identity::SCRUBBED.join(" "))?;
         match self.modules.len() {
             0 => writeln!(f, "  modules   all")?,
             count => writeln!(f, "  modules   {count} patterns and what they need")?,
+        }
+        if self.trim_firmware {
+            writeln!(f, "  firmware  what the kept modules ask for")?;
         }
         let boot = if self.drop_boot { ", /boot" } else { "" };
         writeln!(f, "  remove    {} patterns, keeping {}{boot}", self.remove.len(), self.keep.len())?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::size;
+use crate::{size, zfs};
 
 /// Every key a recipe knows, for the "did you mean" of an error.
 const KEYS: [&str; 23] = [
@@ -47,9 +47,9 @@ A recipe is a TOML file. Lists are appended to those of the recipe it extends, s
   cmdline         words of the kernel command line
   kernel          \"cloud\" or \"metal\"
   modules         patterns of kernel modules to keep, each with what it needs; none keeps all
-  firmware        true adds the firmware packages
+  firmware        true adds the firmware packages; with patterns in modules, only files those modules ask for stay
   microcode       true adds processor microcode, loaded before anything else
-  zfs             not built yet
+  zfs             true adds the ZFS tools and modules, compiled here once per lock (minutes); ZFS is under the CDDL
   remove, keep    patterns of paths taken out of the tree, and of those that stay all the same
   early           patterns of paths unpacked first (root = \"ram\")
   root            \"ram\" (the tree is the initrd) or \"disk\" (an ext4 partition)
@@ -205,8 +205,12 @@ pub struct Recipe {
     pub kernel: Kernel,
     /// Patterns of kernel modules to keep, each with what it depends on; empty keeps all.
     pub modules: Vec<String>,
+    /// Whether the firmware packages were asked for.
+    pub firmware: bool,
     /// Whether early microcode is put in front of the initrd.
     pub microcode: bool,
+    /// Whether the ZFS modules are compiled for the kernel of the lock.
+    pub zfs: bool,
     /// Path patterns to remove after the packages are installed.
     pub remove: Vec<String>,
     /// Path patterns exempt from `remove`.
@@ -241,12 +245,6 @@ pub fn resolve(name: &str, file: &str, chain: Vec<RecipeFile>) -> Result<Recipe,
     let Some(kernel) = merged.kernel else {
         return Err(refuse("no kernel; say kernel = \"cloud\" or kernel = \"metal\"".to_owned()));
     };
-    if merged.zfs == Some(true) {
-        return Err(refuse(
-            "zfs = true is not built yet: the module needs a compiler run per kernel; leave it out and install zfs-dkms on the node"
-                .to_owned(),
-        ));
-    }
     let suite = merged.suite.clone().ok_or_else(|| refuse("no suite; say suite = \"trixie\"".to_owned()))?;
     let compression = merged.compression.unwrap_or(19);
     if !(1..=19).contains(&compression) {
@@ -273,7 +271,9 @@ pub fn resolve(name: &str, file: &str, chain: Vec<RecipeFile>) -> Result<Recipe,
         cmdline: merged.cmdline.join(" "),
         kernel,
         modules: unique(&merged.modules),
+        firmware: merged.firmware == Some(true),
         microcode: merged.microcode == Some(true),
+        zfs: merged.zfs == Some(true),
         remove: merged.remove.clone(),
         keep: merged.keep.clone(),
         early: merged.early.clone(),
@@ -330,6 +330,9 @@ fn merge(mut parent: RecipeFile, child: RecipeFile) -> RecipeFile {
 fn with_components(file: &RecipeFile) -> Vec<String> {
     let mut components = vec!["main".to_owned()];
     components.extend(file.components.iter().cloned());
+    if file.zfs == Some(true) {
+        components.push("contrib".to_owned());
+    }
     if file.firmware == Some(true) || file.microcode == Some(true) {
         components.push("non-free-firmware".to_owned());
     }
@@ -344,6 +347,9 @@ fn with_switches(file: &RecipeFile, kernel: Kernel) -> Vec<String> {
     }
     if file.microcode == Some(true) {
         packages.extend(["amd64-microcode", "intel-microcode"].map(str::to_owned));
+    }
+    if file.zfs == Some(true) {
+        packages.extend(zfs::TOOLS.map(str::to_owned));
     }
     unique(&packages)
 }

@@ -244,7 +244,7 @@ impl Court<'_> {
         };
         let deed = self.deed(what, why).under(token).of_plan(&journey.order.plan);
         let (txn, head) = self.chained(txn, deed);
-        then.seen = Some(head);
+        then.seen = self.known(head);
         Turn::Commit { txn, then }
     }
 
@@ -331,7 +331,7 @@ impl Court<'_> {
             .of_plan(&journey.order.plan)
             .into_phase(journal.phase);
         let (permit, head) = self.chained(lease::fence(&journey.order, incarnation.modified, next), deed);
-        journal.seen = Some(head);
+        journal.seen = self.known(head);
         Turn::Act { permit: Some(permit), journal, step }
     }
 
@@ -353,7 +353,7 @@ impl Court<'_> {
                     return Turn::Write(then);
                 }
                 let (txn, head) = self.halt(&hold);
-                then.seen = Some(head);
+                then.seen = self.known(head);
                 Turn::Commit { txn, then }
             }
             Err(why) => Turn::Wait(why),

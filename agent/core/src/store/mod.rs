@@ -3,6 +3,7 @@
 //! It must never reach a store: engines live in the agent, and take these values. The same types with plain text in
 //! them are what an engine speaks, so one model ([`Model`]) serves the simulator and the engines' contract tests.
 
+pub mod access;
 mod key;
 mod model;
 mod record;

@@ -55,6 +55,12 @@ impl<K: Ord + Clone, V: Clone> Model<K, V> {
         id
     }
 
+    /// Goes back to a snapshot. Session ids are never given twice, as in real engines.
+    pub fn restore(&mut self, snapshot: Self) {
+        let next_session = self.next_session;
+        *self = Self { next_session, ..snapshot };
+    }
+
     /// Whether a session is alive.
     pub fn has_session(&self, id: SessionId) -> bool {
         self.sessions.contains_key(&id)

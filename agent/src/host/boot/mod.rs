@@ -10,7 +10,10 @@ use hardstand_core::Reading;
 use hardstand_core::observed::{Kernel, KernelImage, RebootReason};
 use hardstand_core::version::compare;
 
+use super::kernel_dir::ProcFile;
 use super::{Host, HostError};
+
+pub(crate) mod loader;
 
 #[cfg(test)]
 mod tests;
@@ -37,31 +40,85 @@ const INFO: &str = "var/lib/dpkg/info";
 /// Suffixes of that list: of a package that can be there for several architectures, and of one that cannot.
 const LISTS: [&str; 3] = [".list", ":amd64.list", ":arm64.list"];
 
-/// Reads the running kernel, those that could boot, and why a reboot is due.
-///
-/// Source: `/proc/sys/kernel`, `/proc/cmdline`, `/proc/stat`, `/boot`, `/usr/lib/modules`, `/etc/kernel/*-pin`,
-/// `/run/reboot-required`, `/var/lib/dpkg/info`.
-///
-/// # Errors
-/// The running kernel itself cannot be told.
-pub(crate) fn probe_kernel(host: &Host) -> Result<Kernel, HostError> {
-    let line = |path: &str| host.read(path).map(|text| text.trim().to_owned());
-    let release = line("proc/sys/kernel/osrelease")?;
-    let booted_unix_seconds = boot_time(&host.read("proc/stat")?)?;
-    let installed: Reading<Vec<KernelImage>> = installed(host).into();
-    let reboot = match &installed {
-        Reading::Known(installed) => Reading::Known(reasons(host, installed, &release, booted_unix_seconds)),
-        Reading::Unknown { why } => Reading::unknown(why.clone()),
-    };
-    Ok(Kernel {
-        boot_id: line("proc/sys/kernel/random/boot_id")?,
-        version: line("proc/sys/kernel/version")?,
-        command_line: line("proc/cmdline")?,
-        release,
-        booted_unix_seconds,
-        installed,
-        reboot,
-    })
+/// A directory that changed this recently may change again without showing it: a filesystem's clock ticks coarsely.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// The files of the running kernel, open between passes, and what stays true of dpkg's lists until one is replaced.
+#[derive(Debug)]
+pub(crate) struct KernelFiles {
+    release: ProcFile,
+    version: ProcFile,
+    boot_id: ProcFile,
+    command_line: ProcFile,
+    stat: ProcFile,
+    /// Times of the lists of [`HELD_UNTIL_REBOOT`], as they were when their directory was last changed. dpkg replaces a
+    /// list by renaming, which changes the directory.
+    lists: Option<(Duration, Vec<(&'static str, Duration)>)>,
+}
+
+impl Default for KernelFiles {
+    fn default() -> Self {
+        Self {
+            release: ProcFile::new("proc/sys/kernel/osrelease"),
+            version: ProcFile::new("proc/sys/kernel/version"),
+            boot_id: ProcFile::new("proc/sys/kernel/random/boot_id"),
+            command_line: ProcFile::new("proc/cmdline"),
+            stat: ProcFile::new("proc/stat"),
+            lists: None,
+        }
+    }
+}
+
+impl KernelFiles {
+    /// Reads the running kernel, those that could boot, and why a reboot is due.
+    ///
+    /// Source: `/proc/sys/kernel`, `/proc/cmdline`, `/proc/stat`, `/boot`, `/usr/lib/modules`, `/etc/kernel/*-pin`,
+    /// `/run/reboot-required`, `/var/lib/dpkg/info`.
+    ///
+    /// # Errors
+    /// The running kernel itself cannot be told.
+    pub(crate) fn probe(&mut self, host: &Host) -> Result<Kernel, HostError> {
+        let line = |file: &mut ProcFile| file.read(host).map(|text| text.trim().to_owned());
+        let release = line(&mut self.release)?;
+        let booted_unix_seconds = boot_time(self.stat.read(host)?)?;
+        let installed: Reading<Vec<KernelImage>> = installed(host).into();
+        let reboot = match &installed {
+            Reading::Known(installed) => {
+                Reading::Known(reasons(host, installed, &release, self.lists(host), booted_unix_seconds))
+            }
+            Reading::Unknown { why } => Reading::unknown(why.clone()),
+        };
+        Ok(Kernel {
+            boot_id: line(&mut self.boot_id)?,
+            version: line(&mut self.version)?,
+            command_line: line(&mut self.command_line)?,
+            release,
+            booted_unix_seconds,
+            installed,
+            reboot,
+        })
+    }
+
+    /// Packages of [`HELD_UNTIL_REBOOT`] that are there, with the times of their lists.
+    fn lists(&mut self, host: &Host) -> Vec<(&'static str, Duration)> {
+        // Taken before reading: what changes meanwhile is seen by the next pass.
+        let changed = changed_at(&host.path(INFO));
+        if let Some((_, times)) = self.lists.as_ref().filter(|(seen, _)| Some(*seen) == changed) {
+            return times.clone();
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let times: Vec<(&str, Duration)> =
+            HELD_UNTIL_REBOOT.iter().flat_map(|package| list_times(host, package)).collect();
+        let settled = changed.filter(|changed| now.checked_sub(*changed).is_some_and(|age| age > SETTLED_AFTER));
+        self.lists = settled.map(|changed| (changed, times.clone()));
+        times
+    }
+}
+
+fn list_times(host: &Host, package: &'static str) -> impl Iterator<Item = (&'static str, Duration)> {
+    LISTS
+        .iter()
+        .filter_map(move |suffix| Some((package, changed_at(&host.path(INFO).join(format!("{package}{suffix}")))?)))
 }
 
 fn boot_time(stat: &str) -> Result<u64, HostError> {
@@ -105,7 +162,13 @@ fn has_bytes(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
 }
 
-fn reasons(host: &Host, installed: &[KernelImage], running: &str, booted: u64) -> Vec<RebootReason> {
+fn reasons(
+    host: &Host,
+    installed: &[KernelImage],
+    running: &str,
+    lists: Vec<(&'static str, Duration)>,
+    booted: u64,
+) -> Vec<RebootReason> {
     let mut reasons = Vec::new();
     if let Some(newest) = boots_next(host, installed).filter(|next| compare_kernels(next, running).is_gt()) {
         reasons.push(RebootReason::NewerKernel { running: running.to_owned(), newest });
@@ -118,12 +181,11 @@ fn reasons(host: &Host, installed: &[KernelImage], running: &str, booted: u64) -
         reasons.push(RebootReason::Requested { packages });
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let replaced = HELD_UNTIL_REBOOT.iter().filter(|package| {
-        let times = LISTS.iter().filter_map(|suffix| changed_at(&host.path(INFO).join(format!("{package}{suffix}"))));
-        // A time to come was written by a clock that was wrong, or is read by one; it proves nothing.
-        times.into_iter().any(|time| time.as_secs() > booted && time <= now)
-    });
-    reasons.extend(replaced.map(|package| RebootReason::Replaced { what: (*package).to_owned() }));
+    // A time to come was written by a clock that was wrong, or is read by one; it proves nothing.
+    let replaced = lists.into_iter().filter(|(_, time)| time.as_secs() > booted && *time <= now);
+    let mut replaced: Vec<&str> = replaced.map(|(package, _)| package).collect();
+    replaced.dedup();
+    reasons.extend(replaced.into_iter().map(|package| RebootReason::Replaced { what: package.to_owned() }));
     reasons
 }
 

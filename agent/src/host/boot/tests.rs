@@ -23,7 +23,7 @@ fn install(host: &Scratch, release: &str) {
 }
 
 fn reasons_of(host: &Scratch) -> Vec<RebootReason> {
-    probe_kernel(host).unwrap().reboot.known().unwrap().clone()
+    KernelFiles::default().probe(host).unwrap().reboot.known().unwrap().clone()
 }
 
 fn newer(running: &str, newest: &str) -> Vec<RebootReason> {
@@ -39,14 +39,17 @@ fn touch(host: &Scratch, package: &str, unix_seconds: u64) {
 #[test]
 fn the_running_kernel_is_told() {
     let host = machine("6.12.57+deb13-amd64");
-    let kernel = probe_kernel(&host).unwrap();
+    let kernel = KernelFiles::default().probe(&host).unwrap();
     assert_eq!((kernel.release.as_str(), kernel.boot_id.as_str()), ("6.12.57+deb13-amd64", "0a1b"));
     assert_eq!(kernel.version, "#1 SMP PREEMPT_DYNAMIC Debian 6.12.57-1 (2025-11-05)");
     assert_eq!((kernel.command_line.as_str(), kernel.booted_unix_seconds), ("root=/dev/vda1 ro quiet", BOOTED));
     assert_eq!(kernel.installed, Reading::Known(Vec::new()), "the boot image has no /boot");
     assert_eq!(kernel.reboot, Reading::Known(Vec::new()));
     host.write("proc/stat", "cpu 1\n");
-    assert_eq!(probe_kernel(&host).unwrap_err().to_string(), "parsing /proc/stat: no line `btime SECONDS`");
+    assert_eq!(
+        KernelFiles::default().probe(&host).unwrap_err().to_string(),
+        "parsing /proc/stat: no line `btime SECONDS`"
+    );
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn a_newer_kernel_counts_once_it_can_boot() {
     host.write("usr/lib/modules/6.12.57+deb13-amd64/modules.dep", "");
     host.write("boot/initrd.img-6.12.57+deb13-amd64", "");
     assert_eq!(reasons_of(&host), [], "the initrd is being written");
-    let kernels = probe_kernel(&host).unwrap().installed.known().unwrap().clone();
+    let kernels = KernelFiles::default().probe(&host).unwrap().installed.known().unwrap().clone();
     let listed: Vec<(&str, bool)> = kernels.iter().map(|kernel| (kernel.release.as_str(), kernel.bootable)).collect();
     assert_eq!(listed, [("6.12.57+deb13-amd64", false), (running, true), ("6.1.0-28-amd64", true)]);
     install(&host, "6.12.57+deb13-amd64");
@@ -118,10 +121,27 @@ fn requests_and_replaced_packages_are_reasons() {
 }
 
 #[test]
+fn a_list_that_dpkg_replaces_later_is_seen_though_the_rest_is_kept() {
+    let host = machine("6.12.57+deb13-amd64");
+    touch(&host, "libc6:amd64", BOOTED - 60);
+    let info = std::fs::File::open(host.path("var/lib/dpkg/info")).unwrap();
+    info.set_modified(UNIX_EPOCH + Duration::from_secs(BOOTED - 60)).unwrap();
+    let mut files = KernelFiles::default();
+    let mut reasons = || files.probe(&host).unwrap().reboot.known().unwrap().clone();
+    assert_eq!(reasons(), []);
+    // As dpkg does it: written beside, then renamed over the old one.
+    touch(&host, "libc6:amd64.new", BOOTED + 60);
+    let info = host.path("var/lib/dpkg/info");
+    std::fs::rename(info.join("libc6:amd64.new.list"), info.join("libc6:amd64.list")).unwrap();
+    assert_eq!(reasons(), [RebootReason::Replaced { what: "libc6".to_owned() }]);
+    assert_eq!(files.lists, None, "a directory that has just changed is looked at again");
+}
+
+#[test]
 fn an_unreadable_boot_makes_the_answer_unknown() {
     let host = machine("6.12.57+deb13-amd64");
     host.write("boot", "not a directory");
-    let kernel = probe_kernel(&host).unwrap();
+    let kernel = KernelFiles::default().probe(&host).unwrap();
     let why = format!("reading {}: Not a directory (os error 20)", host.path("boot").display());
     assert_eq!((kernel.installed.why(), kernel.reboot.why()), (Some(why.as_str()), Some(why.as_str())));
 }

@@ -9,7 +9,7 @@ fn why(result: Result<impl std::fmt::Debug, HostError>) -> String {
 
 #[test]
 fn processors_are_read_in_seconds() {
-    let cpu = probe_cpu(&Captured::unpack(Q35).host()).unwrap();
+    let cpu = CpuFiles::default().probe(&Captured::unpack(Q35).host()).unwrap();
     assert_eq!(cpu.times.len(), 2);
     let (number, times) = cpu.times[0];
     assert_eq!((number, times.user, times.system, times.idle), (0, 0.09, 5.04, 12.87));
@@ -29,12 +29,12 @@ fn each_package_counts_its_throttling_once() {
         tree.write(&format!("{dir}/topology/package_cpus_list"), siblings.as_bytes());
         tree.write(&format!("{dir}/thermal_throttle/package_throttle_count"), format!("{}\n", 10 + cpu).as_bytes());
     }
-    assert_eq!(probe_cpu(&tree.host()).unwrap().package_throttles, [(0, 10), (1, 11)]);
+    assert_eq!(CpuFiles::default().probe(&tree.host()).unwrap().package_throttles, [(0, 10), (1, 11)]);
 }
 
 #[test]
 fn memory_is_read_in_bytes_and_counts_are_left_out() {
-    let memory = probe_memory(&Captured::unpack(Q35).host()).unwrap();
+    let memory = MemoryFiles::default().probe(&Captured::unpack(Q35).host()).unwrap();
     assert_eq!(memory.field("MemTotal"), Some(975_352 * 1024));
     assert_eq!(memory.field("HugePages_Total"), None);
     assert_eq!((memory.oom_kills, memory.dimm_errors), (0, Vec::new()));
@@ -61,7 +61,7 @@ fn errors_are_counted_per_dimm_and_what_has_no_place_is_not_lost() {
         (controller.to_owned(), dimm.to_owned(), label.to_owned(), corrected, uncorrected)
     };
     assert_eq!(
-        probe_memory(&tree.host()).unwrap().dimm_errors,
+        MemoryFiles::default().probe(&tree.host()).unwrap().dimm_errors,
         [
             row("mc0", "dimm0", "CPU_SrcID#0_MC#0_Chan#0_DIMM#0", 12, 1),
             row("mc0", "unplaced", "", 4, 0),
@@ -69,7 +69,7 @@ fn errors_are_counted_per_dimm_and_what_has_no_place_is_not_lost() {
         ]
     );
     tree.write("sys/devices/system/edac/mc/mc0/dimm0/dimm_ue_count", b"many\n");
-    let error = why(probe_memory(&tree.host()));
+    let error = why(MemoryFiles::default().probe(&tree.host()));
     let path = "/sys/devices/system/edac/mc/mc0/dimm0/dimm_ue_count";
     assert_eq!(tree.plain(error), format!("parsing {path}: \"many\" is not a number"));
 }
@@ -77,20 +77,23 @@ fn errors_are_counted_per_dimm_and_what_has_no_place_is_not_lost() {
 #[test]
 fn pressure_is_read_and_a_kernel_without_it_has_none() {
     let tree = Captured::unpack(Q35);
-    let pressure = probe_pressure(&tree.host()).unwrap();
+    let pressure = PressureFiles::default().probe(&tree.host()).unwrap();
     let cpu = pressure.cpu_some.unwrap();
     assert_eq!((cpu.avg, cpu.total_seconds), ([2.70, 1.35, 0.34], 1.324_38));
     assert!(pressure.io_full.is_some() && pressure.memory_some.is_some());
     tree.remove("proc/pressure");
-    assert_eq!(probe_pressure(&tree.host()).unwrap(), Pressure::default());
+    assert_eq!(PressureFiles::default().probe(&tree.host()).unwrap(), Pressure::default());
 }
 
 #[test]
 fn a_missing_file_is_named() {
     let tree = Captured::empty();
     let missing = "No such file or directory (os error 2)";
-    assert_eq!(tree.plain(why(probe_cpu(&tree.host()))), format!("reading /proc/stat: {missing}"));
-    assert_eq!(tree.plain(why(probe_memory(&tree.host()))), format!("reading /proc/meminfo: {missing}"));
+    assert_eq!(tree.plain(why(CpuFiles::default().probe(&tree.host()))), format!("reading /proc/stat: {missing}"));
+    assert_eq!(
+        tree.plain(why(MemoryFiles::default().probe(&tree.host()))),
+        format!("reading /proc/meminfo: {missing}")
+    );
 }
 
 #[test]

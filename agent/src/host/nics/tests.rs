@@ -4,7 +4,7 @@ use super::*;
 use crate::host::captured::{Captured, Q35};
 
 fn by_name(tree: &Captured) -> HashMap<String, Nic> {
-    probe_nics(&tree.host()).unwrap().into_iter().map(|nic| (nic.name.clone(), nic)).collect()
+    KnownNics::default().probe(&tree.host()).unwrap().into_iter().map(|nic| (nic.name.clone(), nic)).collect()
 }
 
 #[test]
@@ -62,13 +62,13 @@ fn a_bond_counts_members_that_are_down() {
 fn what_is_broken_is_named() {
     let tree = Captured::unpack(Q35);
     tree.write("sys/devices/virtual/net/lo/mtu", b"large\n");
-    let error = probe_nics(&tree.host()).unwrap_err();
+    let error = KnownNics::default().probe(&tree.host()).unwrap_err();
     assert_eq!(tree.plain(error), "parsing /sys/class/net/lo/mtu: \"large\" is not a number");
     tree.write("sys/devices/virtual/net/lo/flags", b"9\n");
-    let error = probe_nics(&tree.host()).unwrap_err();
+    let error = KnownNics::default().probe(&tree.host()).unwrap_err();
     assert_eq!(tree.plain(error), "parsing /sys/class/net/lo/flags: \"9\" is not a hexadecimal number");
     tree.remove("sys/class/net");
-    let error = probe_nics(&tree.host()).unwrap_err();
+    let error = KnownNics::default().probe(&tree.host()).unwrap_err();
     assert_eq!(tree.plain(error), "reading /sys/class/net: No such file or directory (os error 2)");
 }
 
@@ -80,4 +80,37 @@ fn a_broken_counter_file_says_which_line() {
     assert_eq!(why(&format!("{head}eth0 1\n")), "parsing /proc/net/dev: line 3: not `NAME:` and 16 counts");
     let short = format!("{head} eth0: 1 2 3\n");
     assert_eq!(why(&short), "parsing /proc/net/dev: line 3: not `NAME:` and 16 counts");
+}
+
+#[test]
+fn an_open_file_never_speaks_for_another_interface() {
+    let tree = Captured::unpack(Q35);
+    let mut known = KnownNics::default();
+    let mac = |nics: &[Nic], name: &str| nics.iter().find(|nic| nic.name == name).unwrap().mac.clone();
+    let before = known.probe(&tree.host()).unwrap();
+    assert_eq!(known.probe(&tree.host()).unwrap(), before, "read again from the same open files");
+    // As udev gives two cards each other's names.
+    let (one, other) = (tree.path("sys/class/net/eth0"), tree.path("sys/class/net/eth1"));
+    let targets = [&one, &other].map(|link| std::fs::read_link(link).unwrap());
+    for (name, target) in ["eth1", "eth0"].into_iter().zip(targets) {
+        tree.remove(&format!("sys/class/net/{name}"));
+        tree.link(&format!("sys/class/net/{name}"), target.to_str().unwrap());
+    }
+    let after = known.probe(&tree.host()).unwrap();
+    assert_ne!(mac(&before, "eth0"), mac(&before, "eth1"));
+    assert_eq!([mac(&after, "eth0"), mac(&after, "eth1")], [mac(&before, "eth1"), mac(&before, "eth0")]);
+    tree.remove("sys/class/net/eth1");
+    assert!(known.probe(&tree.host()).unwrap().iter().all(|nic| nic.name != "eth1"));
+    assert!(!known.by_name.contains_key("eth1"), "its files are closed");
+}
+
+#[test]
+fn what_changes_in_an_open_file_is_seen() {
+    let tree = Captured::unpack(Q35);
+    let mut known = KnownNics::default();
+    known.probe(&tree.host()).unwrap();
+    let file = tree.path("sys/class/net/eth0/mtu");
+    std::fs::write(file, "9000\n").unwrap();
+    let nics = known.probe(&tree.host()).unwrap();
+    assert_eq!(nics.iter().find(|nic| nic.name == "eth0").unwrap().mtu_bytes, 9000);
 }

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use hardstand_core::Reading;
 use hardstand_core::observed::{HalfConfigured, Packages, PendingPackage};
+use hardstand_core::plan::PackageSet;
 use serde::Serialize;
 
 use super::{Host, HostError};
@@ -77,11 +78,55 @@ impl PackageFiles {
     }
 }
 
-fn read(host: &Host) -> Result<Packages, HostError> {
+/// dpkg's record, as far as a set of packages is proved from it.
+#[derive(Debug)]
+pub(crate) struct Record {
+    installed: Vec<Installed>,
+    interrupted: bool,
+}
+
+impl Record {
+    /// Whether nothing is half-configured, half-installed, unpacked or waiting for triggers, and no run was cut off.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.interrupted && !self.installed.iter().any(Installed::is_half_way)
+    }
+
+    /// Whether every planned version is the installed one, and what was to go is gone.
+    pub(crate) fn holds(&self, set: &PackageSet) -> bool {
+        set.changes().iter().all(|change| {
+            let fits = |package: &&Installed| {
+                let any = change.architecture.is_empty() || change.architecture == "all" || package.arch == "all";
+                package.name == change.name && (any || package.arch == change.architecture)
+            };
+            let found = self.installed.iter().find(fits);
+            match &change.to {
+                Some(version) => found.is_some_and(|package| package.is_whole() && package.version == *version),
+                None => found.is_none(),
+            }
+        })
+    }
+}
+
+/// Reads dpkg's record, anew each time: it is a proof.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn record(host: &Host) -> Result<Record, HostError> {
+    Ok(Record { installed: installed(host)?, interrupted: is_interrupted(host) })
+}
+
+fn installed(host: &Host) -> Result<Vec<Installed>, HostError> {
     let path = host.path(STATUS);
-    let installed = dpkg::read_status(open(&path)?);
-    let installed =
-        installed.map_err(|error| HostError::Parse { what: path.display().to_string(), why: error.to_string() })?;
+    dpkg::read_status(open(&path)?)
+        .map_err(|error| HostError::Parse { what: path.display().to_string(), why: error.to_string() })
+}
+
+fn is_interrupted(host: &Host) -> bool {
+    host.names(UPDATES).iter().any(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn read(host: &Host) -> Result<Packages, HostError> {
+    let installed = installed(host)?;
     let half_way = installed.iter().filter(|package| package.is_half_way());
     let half_configured =
         half_way.map(|package| HalfConfigured { name: package.name.clone(), state: package.state.clone() });
@@ -92,7 +137,7 @@ fn read(host: &Host) -> Result<Packages, HostError> {
         held: held.collect(),
         pending: pending_of(host, &installed).into(),
         lists_refreshed_unix_seconds: lists_refreshed(host),
-        dpkg_interrupted: host.names(UPDATES).iter().any(|name| name.bytes().all(|byte| byte.is_ascii_digit())),
+        dpkg_interrupted: is_interrupted(host),
     })
 }
 

@@ -28,6 +28,7 @@ fn lock() -> Lock {
         asked: Vec::new(),
         archives: Vec::new(),
         packages: vec![package("libc6", 2_800_000), package("systemd", 3_000_000)],
+        build: Vec::new(),
     }
 }
 
