@@ -82,6 +82,17 @@ impl Topology {
         self
     }
 
+    /// Makes every machine a member of one etcd. Without certificates: a story about trust brings its own `etcd.env` and
+    /// certificates as files instead.
+    #[must_use]
+    pub(crate) fn etcd(mut self) -> Self {
+        let all = self.seeds.clone();
+        for seed in &mut self.seeds {
+            seed.files.push(seed.etcd(&all));
+        }
+        self
+    }
+
     fn seed(&mut self, name: &str) -> &mut Seed {
         self.seeds.iter_mut().find(|seed| seed.name == name).expect("a story names machines of its own topology")
     }

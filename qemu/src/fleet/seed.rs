@@ -69,6 +69,22 @@ impl Seed {
         guest_address(self.last)
     }
 
+    /// What makes it a member of an etcd of `all`, without certificates.
+    pub(super) fn etcd(&self, all: &[Self]) -> SeedFile {
+        let (name, own) = (&self.name, self.address());
+        let members: Vec<String> =
+            all.iter().map(|member| format!("{}=http://{}:2380", member.name, member.address())).collect();
+        let text = format!(
+            "ETCD_NAME={name}\nETCD_INITIAL_CLUSTER={}\nETCD_INITIAL_CLUSTER_STATE=new\n\
+             ETCD_INITIAL_CLUSTER_TOKEN=hardstand-lab\nETCD_LISTEN_PEER_URLS=http://{own}:2380\n\
+             ETCD_INITIAL_ADVERTISE_PEER_URLS=http://{own}:2380\n\
+             ETCD_LISTEN_CLIENT_URLS=http://{own}:2379,http://127.0.0.1:2379\n\
+             ETCD_ADVERTISE_CLIENT_URLS=http://{own}:2379\n",
+            members.join(",")
+        );
+        SeedFile::plain("/etc/hardstand-lab/etcd.env", text)
+    }
+
     /// The credentials that make it this machine, among `all`. `key` is the public key of the repository.
     pub(super) fn credentials(&self, all: &[Self], key: &str) -> Result<Vec<Credential>> {
         let others = all.iter().filter(|other| other.name != self.name);
