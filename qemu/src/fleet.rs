@@ -245,6 +245,16 @@ impl Node {
         }
     }
 
+    /// Tells the guest to reboot and waits until it has booted again.
+    pub(crate) async fn reboot(&mut self) -> Result<()> {
+        let (before, guest) = (self.boots()?, self.guest()?);
+        // The answer goes down with the machine: whether it reboots is what is waited for.
+        let order = tokio::spawn(async move { guest.run("systemctl reboot --no-block", COMMAND_LIMIT).await });
+        let again = self.boots_again(before).await;
+        order.abort();
+        again
+    }
+
     /// How often this machine's control port has come up since its last power-on: 1 after a boot, 2 after a reboot.
     pub(crate) fn boots(&self) -> Result<u32> {
         Ok(self.guest()?.boots())

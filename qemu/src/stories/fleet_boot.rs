@@ -40,10 +40,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     scene.say(&format!("{holder} has the moving address now"));
 
     let node = fleet.node_mut("node1");
-    let boots = node.boots()?;
-    // The answer may be lost with the machine.
-    node.ok("systemctl reboot --no-block", COMMAND_LIMIT).await?;
-    node.boots_again(boots).await?;
+    node.reboot().await?;
     node.comes_up(scene).await?;
     let after = node.ok("uname -r", COMMAND_LIMIT).await?;
     ensure!(before != after, "node1 came back with its old kernel {}", before.trim());
