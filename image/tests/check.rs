@@ -33,7 +33,7 @@ async fn refusal(name: &str, recipes: &[(&str, &str)]) -> String {
 
 #[tokio::test]
 async fn the_recipes_of_this_repository_are_right() {
-    for name in ["live", "lab-node", "lab-storage"] {
+    for name in ["live", "lab-node", "lab-storage", "lab-fleet"] {
         let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../recipes/{name}.toml"));
         let finished = check(&recipe).await;
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);

@@ -62,6 +62,8 @@ pub(crate) struct Disk {
     pub bus: Bus,
     /// Place in the boot order, from 1; `None`: never booted.
     pub boot: Option<u8>,
+    /// File every write request is copied to, for a disk that forgets what was not flushed when the power is cut.
+    pub write_log: Option<PathBuf>,
 }
 
 /// What a network card carries for booting.
@@ -136,6 +138,11 @@ impl Machine {
         self.room.join("qmp")
     }
 
+    /// File the credential at `place` is handed over in: arguments are seen by everybody, and it may be a secret.
+    pub(crate) fn credential_file(&self, place: usize) -> PathBuf {
+        self.room.join(format!("credential-{place}"))
+    }
+
     /// The arguments for `qemu-system-x86_64`.
     pub(crate) fn argv(&self) -> Vec<String> {
         let mut argv = Argv(Vec::new());
@@ -165,8 +172,8 @@ impl Machine {
         for (place, nic) in self.nics.iter().enumerate() {
             argv.nic(place, nic);
         }
-        for credential in &self.credentials {
-            argv.put("-smbios", &format!("type=11,value={}", smbios(credential)));
+        for place in 0..self.credentials.len() {
+            argv.put("-smbios", &format!("type=11,path={}", escaped(&self.credential_file(place))));
         }
         argv.0
     }
@@ -224,10 +231,16 @@ impl Argv {
             Format::Qcow2 => "qcow2",
         };
         let (node, file) = (&disk.serial, escaped(&disk.file));
-        self.put(
-            "-blockdev",
-            &format!("driver={format},node-name={node},discard=unmap,file.driver=file,file.filename={file}"),
-        );
+        let below = match &disk.write_log {
+            None => format!("driver={format},node-name={node},discard=unmap,file.driver=file,file.filename={file}"),
+            // The log's head counts what was flushed; between flushes it need not be written.
+            Some(log) => format!(
+                "driver=blklogwrites,node-name={node},file.driver={format},file.file.driver=file,file.file.filename={file},\
+                 log.driver=file,log.filename={},log-super-update-interval=4294967295",
+                escaped(log)
+            ),
+        };
+        self.put("-blockdev", &below);
         if disk.bus == Bus::Virtio {
             let number = place + 1;
             self.put("-device", &format!("pcie-root-port,id=port{place},chassis={number},slot={number}"));
@@ -251,7 +264,8 @@ fn boot_index(boot: Option<u8>) -> String {
     boot.map(|place| format!(",bootindex={place}")).unwrap_or_default()
 }
 
-fn smbios(credential: &Credential) -> String {
+/// A credential as the virtual firmware carries it.
+pub(crate) fn smbios(credential: &Credential) -> String {
     format!("io.systemd.credential.binary:{}={}", credential.name, BASE64.encode(&credential.text))
 }
 
@@ -280,7 +294,14 @@ mod tests {
     }
 
     fn disk(serial: &str, bus: Bus, boot: Option<u8>) -> Disk {
-        Disk { serial: serial.to_owned(), file: format!("/d/{serial}").into(), format: Format::Qcow2, bus, boot }
+        Disk {
+            serial: serial.to_owned(),
+            file: format!("/d/{serial}").into(),
+            format: Format::Qcow2,
+            bus,
+            boot,
+            write_log: None,
+        }
     }
 
     /// One option a line, so that a difference reads well.
@@ -317,6 +338,25 @@ mod tests {
         let mut machine = machine();
         machine.disks = vec![disk("stick", Bus::Usb, Some(1))];
         assert_eq!(shown(&machine), include_str!("../goldens/usb.txt"));
+    }
+
+    #[test]
+    fn a_disk_that_forgets_writes_a_log() {
+        let mut machine = machine();
+        let log = Some("/d/root.log".into());
+        machine.disks = vec![Disk { format: Format::Raw, write_log: log, ..disk("root", Bus::Virtio, Some(1)) }];
+        let argv = shown(&machine);
+        let wanted = "-blockdev driver=blklogwrites,node-name=root,file.driver=raw,file.file.driver=file,\
+                      file.file.filename=/d/root,log.driver=file,log.filename=/d/root.log,";
+        assert!(argv.contains(wanted), "{argv}");
+    }
+
+    #[test]
+    fn a_credential_is_no_argument() {
+        let mut machine = machine();
+        machine.credentials = vec![Credential { name: "key".into(), text: "secret".into() }];
+        assert!(!machine.argv().concat().contains(&BASE64.encode("secret")));
+        assert_eq!(smbios(&machine.credentials[0]), "io.systemd.credential.binary:key=c2VjcmV0");
     }
 
     #[test]

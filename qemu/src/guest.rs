@@ -43,9 +43,10 @@ pub(crate) struct Said {
 
 #[derive(Default)]
 struct Shared {
-    ready: bool,
+    boots: u32,
     waiting: HashMap<u64, oneshot::Sender<Said>>,
     last_id: u64,
+    last_name: u64,
 }
 
 /// The control port of one guest.
@@ -83,7 +84,19 @@ impl Guest {
 
     /// Whether the port inside has said that it listens.
     pub(crate) fn is_ready(&self) -> bool {
-        locked(&self.shared).ready
+        self.boots() > 0
+    }
+
+    /// How often the port inside has come up: once per boot of the guest since its power-on.
+    pub(crate) fn boots(&self) -> u32 {
+        locked(&self.shared).boots
+    }
+
+    /// A number no other call gets: for the names of what a story leaves inside.
+    pub(crate) fn next_name(&self) -> u64 {
+        let mut shared = locked(&self.shared);
+        shared.last_name += 1;
+        shared.last_name
     }
 
     /// Runs a shell command inside, at most `limit`.
@@ -141,7 +154,12 @@ async fn listen(read: OwnedReadHalf, shared: Arc<Mutex<Shared>>) {
     // The end of the socket is the end of the machine; who waits sees its sender go.
     while let Ok(Some(line)) = lines.next_segment().await {
         match frame(&String::from_utf8_lossy(&line)) {
-            Some(Frame::Ready) => locked(&shared).ready = true,
+            Some(Frame::Ready) => {
+                let mut shared = locked(&shared);
+                shared.boots += 1;
+                // What was asked before a reboot is never answered; who waits sees its sender go.
+                shared.waiting.clear();
+            }
             Some(Frame::Said(id, said)) => {
                 if let Some(sender) = locked(&shared).waiting.remove(&id) {
                     let _ = sender.send(said);

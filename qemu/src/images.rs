@@ -2,16 +2,17 @@
 //!
 //! It must never build in another way than a user would: every step is a program they can run themselves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hardstand_exec::Run;
 
 use crate::house::House;
+use crate::{fleet, updates};
 
 /// Recipes the lab boots, the longest way to the end first.
-pub(crate) const RECIPES: [&str; 3] = ["lab-storage", "live", "lab-node"];
+pub(crate) const RECIPES: [&str; 4] = ["lab-storage", "live", "lab-node", fleet::RECIPE];
 /// A release build with nothing cached takes about 5 minutes on two busy cores.
 const RELEASE_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// debhelper and a compressor.
@@ -52,6 +53,15 @@ pub(crate) async fn package(house: &House) -> Result<PathBuf> {
     Ok(made)
 }
 
+/// Builds the agent's package under another version from the same binary; for upgrades.
+pub(crate) async fn package_version(house: &House, version: &str, dir: &Path) -> Result<PathBuf> {
+    let run = house.build_run(house.root.join("agent/debian/build-deb"), PACKAGE_LIMIT).arg("--binary");
+    let run = run.arg(house.built("release", "hardstand")).args(["--version", version]).arg(dir);
+    let built = run.success().await.with_context(|| format!("building the agent's package as {version}"))?;
+    let said = String::from_utf8_lossy(&built.stdout);
+    Ok(PathBuf::from(said.lines().last().context("build-deb must print the package's path last")?))
+}
+
 /// Resolves a recipe's packages and fetches them.
 pub(crate) fn lock(house: &House, recipe: &str) -> Run {
     house
@@ -64,7 +74,7 @@ pub(crate) fn lock(house: &House, recipe: &str) -> Run {
 
 /// Builds a recipe's image from its lock.
 pub(crate) fn build(house: &House, recipe: &str) -> Run {
-    house
+    let build = house
         .build_run(house.built("release", "hardstand-image"), IMAGE_LIMIT)
         .arg("build")
         .arg(recipe_file(house, recipe))
@@ -73,7 +83,11 @@ pub(crate) fn build(house: &House, recipe: &str) -> Run {
         .arg("--out")
         .arg(house.image(recipe))
         .arg("--package")
-        .arg(package_file(house))
+        .arg(package_file(house));
+    if recipe != fleet::RECIPE {
+        return build;
+    }
+    updates::baked(house).into_iter().fold(build, |build, file| build.arg("--package").arg(file))
 }
 
 /// Checks every byte of a built image against its manifest.
@@ -93,6 +107,10 @@ pub(crate) async fn make(house: &House, recipe: &str) -> Result<()> {
     if !house.lock(recipe).is_file() {
         println!("locking the packages of {recipe}");
         lock(house, recipe).attached().await?;
+    }
+    if recipe == fleet::RECIPE {
+        println!("making what the fleet's package repository serves");
+        updates::make(house).await?;
     }
     println!("building the image of {recipe}");
     build(house, recipe).attached().await?;

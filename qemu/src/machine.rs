@@ -3,14 +3,17 @@
 //! It must never outlive the harness (the kernel kills it with us) nor touch the file behind an image: every disk
 //! that could be written is a throwaway layer.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use hardstand_exec::{Run, Started, find};
 use serde_json::{Map, Value, json};
 
-use crate::args::{Bus, Disk, Firmware, Format, Machine, device, device_id};
+use crate::args::{Bus, Disk, Firmware, Format, Machine, device, device_id, smbios};
 use crate::console;
 use crate::guest::Guest;
 use crate::qmp::Qmp;
@@ -35,7 +38,7 @@ pub(crate) struct Running {
     machine: Machine,
     qemu: Started,
     qmp: Qmp,
-    guest: Guest,
+    guest: Arc<Guest>,
     since: Instant,
 }
 
@@ -45,16 +48,17 @@ impl Running {
         let log = machine.console_log.with_extension("qemu.log");
         let log = std::fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         std::fs::create_dir_all(&machine.room).with_context(|| format!("creating {}", machine.room.display()))?;
+        credentials(&machine)?;
         // The deadline does not apply to a started program.
         let qemu = Run::new(qemu()?, Duration::ZERO).args(machine.argv()).start(log)?;
         let since = Instant::now();
-        let guest = Guest::connect(&machine.control_socket()).await?;
+        let guest = Arc::new(Guest::connect(&machine.control_socket()).await?);
         let qmp = Qmp::connect(&machine.qmp_socket()).await?;
         Ok(Self { machine, qemu, qmp, guest, since })
     }
 
     /// The way to run commands inside.
-    pub(crate) fn guest(&self) -> &Guest {
+    pub(crate) fn guest(&self) -> &Arc<Guest> {
         &self.guest
     }
 
@@ -144,6 +148,18 @@ impl Drop for Running {
         // The sockets only; what is worth keeping is not in there.
         let _ = std::fs::remove_dir_all(&self.machine.room);
     }
+}
+
+/// Hands the credentials over in files only we can read.
+fn credentials(machine: &Machine) -> Result<()> {
+    for (place, credential) in machine.credentials.iter().enumerate() {
+        let path = machine.credential_file(place);
+        let doing = || format!("writing {}", path.display());
+        let mut file =
+            std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path).with_context(doing)?;
+        file.write_all(smbios(credential).as_bytes()).with_context(doing)?;
+    }
+    Ok(())
 }
 
 /// A directory for one machine's sockets, short enough for a socket's path. Removed with the machine.

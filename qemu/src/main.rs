@@ -11,6 +11,7 @@ mod clean;
 mod clock;
 mod console;
 mod demo;
+mod fleet;
 mod follow;
 mod guest;
 mod health;
@@ -23,6 +24,7 @@ mod qmp;
 mod scene;
 mod stories;
 mod suite;
+mod updates;
 mod visit;
 mod wait;
 
@@ -82,6 +84,8 @@ enum Command {
     Shell,
     /// Build the agent's package; prints its path
     Package,
+    /// Make what the fleet's package repository serves (needs the lock of lab-fleet and the release programs)
+    Updates,
     /// Build the image of a recipe into out/images
     Build {
         /// The recipe's name, such as live
@@ -163,6 +167,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             visit::visit(&house, &image, Medium::Disk, false).await?;
         }
         Command::Package => println!("{}", images::package(&house).await?.display()),
+        Command::Updates => updates::make(&house).await?,
         Command::Build { recipe } => images::make(&house, &recipe).await?,
         Command::Clean { cache } => clean::clean(&house, cache).await?,
     }

@@ -18,10 +18,22 @@ use crate::{clock, http};
 
 /// The harness on the bridge; the only address guests can reach besides each other.
 pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// Cards with these last numbers always get the address with the same last number.
+const FIXED: std::ops::RangeInclusive<u8> = 11..=19;
 /// `ip` only talks to the kernel.
 const IP_LIMIT: Duration = Duration::from_secs(20);
 /// dnsmasq reads one small file before it serves.
 const DNSMASQ_LIMIT: Duration = Duration::from_secs(20);
+
+/// The address a card with this hardware address gets.
+pub(crate) fn guest_address(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, last)
+}
+
+/// The hardware address of the card with this number.
+pub(crate) fn guest_mac(last: u8) -> String {
+    format!("52:54:00:68:73:{last}")
+}
 
 /// What the network offers to a machine that boots from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +80,7 @@ pub(crate) fn enter() -> Result<()> {
 
 impl Network {
     /// Brings up the bridge with `taps` and the servers. `dir` keeps their logs.
-    pub(crate) async fn up(taps: &[&str], offer: &Offer, dir: &Path) -> Result<Self> {
+    pub(crate) async fn up(taps: &[impl AsRef<str>], offer: &Offer, dir: &Path) -> Result<Self> {
         bridge(taps).await?;
         clock::serve(HOST).await?;
         if let Offer::Boot(served) = offer {
@@ -90,10 +102,10 @@ pub(crate) fn sent_to(tap: &str) -> Option<u64> {
     line.split_whitespace().nth(8)?.parse().ok()
 }
 
-async fn bridge(taps: &[&str]) -> Result<()> {
+async fn bridge(taps: &[impl AsRef<str>]) -> Result<()> {
     let mut batch = String::from("link set lo up\nlink add br0 type bridge forward_delay 0\n");
     let _ = writeln!(batch, "addr add {HOST}/24 dev br0\nlink set br0 up");
-    for tap in taps {
+    for tap in taps.iter().map(AsRef::as_ref) {
         let _ = writeln!(batch, "tuntap add {tap} mode tap\nlink set {tap} master br0 up");
     }
     let ip = find("ip").context("finding ip; install iproute2, or start through qemu/lab")?;
@@ -130,9 +142,12 @@ async fn dnsmasq(offer: &Offer, dir: &Path) -> Result<Started> {
 fn dnsmasq_config(offer: &Offer, dir: &Path) -> String {
     let mut config = format!(
         "port=0\ninterface=br0\nbind-interfaces\ndhcp-authoritative\nlog-dhcp\n\
-         dhcp-range=10.77.0.10,10.77.0.99,1h\ndhcp-option=option:ntp-server,{HOST}\ndhcp-leasefile={}\n",
+         dhcp-range=10.77.0.20,10.77.0.99,1h\ndhcp-option=option:ntp-server,{HOST}\ndhcp-leasefile={}\n",
         dir.join("dnsmasq.leases").display(),
     );
+    for last in FIXED {
+        let _ = writeln!(config, "dhcp-host={},{}", guest_mac(last), guest_address(last));
+    }
     if let Offer::Boot(served) = offer {
         let (script, program) = (&served.ipxe_script, &served.uefi_program);
         let _ = write!(

@@ -12,7 +12,7 @@ use crate::args::{Accel, Bus, Disk, Firmware, Format, Machine, Nic, Rom};
 use crate::house::House;
 use crate::machine::{self, Running};
 use crate::network::{self, Network, Offer, Served};
-use crate::{accel, console, guest};
+use crate::{accel, console, guest, updates};
 
 /// The tap of a machine's first card.
 pub(crate) const TAP: &str = "tap0";
@@ -28,6 +28,8 @@ pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(400);
 pub(crate) struct Scene {
     /// Directory with one built image per recipe.
     pub images: PathBuf,
+    /// What a fleet's package repository serves.
+    pub updates: PathBuf,
     /// Where consoles and logs of this story are kept.
     pub dir: PathBuf,
     /// What executes guests here.
@@ -41,7 +43,7 @@ impl Scene {
         let dir = house.evidence("stories", name)?;
         network::enter()?;
         let accel = accel::probe(&dir).await?;
-        Ok(Self { images, dir, accel, start: Instant::now() })
+        Ok(Self { images, updates: updates::updates(house), dir, accel, start: Instant::now() })
     }
 
     /// Says one step with the seconds since the start.
@@ -86,7 +88,7 @@ impl Scene {
         let image = self.artefact(recipe, "disk.img")?;
         let file = self.dir.join("system.qcow2");
         let format = machine::overlay(&image, &file).await?;
-        Ok(Disk { serial: "system".to_owned(), file, format, bus, boot: Some(1) })
+        Ok(Disk { serial: "system".to_owned(), file, format, bus, boot: Some(1), write_log: None })
     }
 
     /// An empty disk.
@@ -94,7 +96,14 @@ impl Scene {
         let path = self.dir.join(format!("{serial}.img"));
         let file = std::fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         file.set_len(bytes).with_context(|| format!("sizing {}", path.display()))?;
-        Ok(Disk { serial: serial.to_owned(), file: path, format: Format::Raw, bus: Bus::Virtio, boot: None })
+        Ok(Disk {
+            serial: serial.to_owned(),
+            file: path,
+            format: Format::Raw,
+            bus: Bus::Virtio,
+            boot: None,
+            write_log: None,
+        })
     }
 
     /// The lab's network with an offer to boot a recipe's image over it.

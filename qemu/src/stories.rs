@@ -11,12 +11,15 @@ mod boot_usb;
 mod boot_zfs;
 pub(crate) mod claims;
 mod faults;
+mod fleet_boot;
+mod fleet_power;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::fleet;
 use crate::house::House;
 use crate::scene::Scene;
 
@@ -37,6 +40,10 @@ pub(crate) enum Story {
     AgentHealth,
     /// A collector that hangs does not delay the page
     AgentHung,
+    /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
+    FleetBoot,
+    /// Two of three machines lose their power and come back with what they had flushed
+    FleetPower,
 }
 
 impl Story {
@@ -51,6 +58,7 @@ impl Story {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
+            Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
         }
     }
 }
@@ -66,6 +74,8 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::BootZfs => boot_zfs::run(&scene).await,
         Story::AgentHealth => agent_health::run(&scene).await,
         Story::AgentHung => agent_hung::run(&scene).await,
+        Story::FleetBoot => fleet_boot::run(&scene).await,
+        Story::FleetPower => fleet_power::run(&scene).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());

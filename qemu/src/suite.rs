@@ -10,8 +10,8 @@ use hardstand_exec::{Run, find};
 
 use crate::checks::Check;
 use crate::house::House;
-use crate::images;
 use crate::stories::Story;
+use crate::{fleet, images};
 
 /// A cold build of the whole workspace takes about 4 minutes on two cores; a loaded machine doubles that twice.
 const CARGO_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -19,6 +19,9 @@ const CARGO_LIMIT: Duration = Duration::from_secs(20 * 60);
 const LINTIAN_LIMIT: Duration = Duration::from_secs(2 * 60);
 /// The longest story (nine faults) takes about 3 minutes under emulation beside another one.
 const STORY_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Three machines that boot, upgrade with a new kernel and boot again: 6 minutes on two idle cores, four times that
+/// beside other work.
+const FLEET_LIMIT: Duration = Duration::from_secs(25 * 60);
 /// The recipe that is built twice. The smaller one: the property does not depend on the size.
 const BUILT_TWICE: &str = "lab-node";
 
@@ -31,6 +34,8 @@ pub(crate) fn checks(house: &House) -> Result<Vec<Check>> {
         Check::new("clippy", cargo("clippy --locked --workspace --all-targets --quiet -- -D warnings")?),
         Check::new("package", vec![ourselves(house, CARGO_LIMIT)?.arg("package")]).needs("release"),
     ];
+    let updates = Check::new("updates", vec![ourselves(house, CARGO_LIMIT)?.arg("updates")]);
+    checks.push(updates.needs("package").needs(format!("lock-{}", fleet::RECIPE)));
     checks.extend(image_checks(house));
     // Cargo locks its target directory, so these two would only wait for each other. The packaging tests package what
     // ships, not a build of their own.
@@ -38,9 +43,17 @@ pub(crate) fn checks(house: &House) -> Result<Vec<Check>> {
     let tests = tests.env("HARDSTAND_BINARY", house.built("release", "hardstand"));
     checks.push(Check::new("cargo-test", vec![tests]).needs("release").after("clippy"));
     checks.push(Check::new("lintian", vec![lintian(house)?]).needs("package"));
+    let mut fleet_before: Option<String> = None;
     for story in Story::value_variants() {
-        let run = ourselves(house, STORY_LIMIT)?.args(["story", &story.name()]);
-        checks.push(Check::new(format!("story-{}", story.name()), vec![run]).needs(image_check(story.recipe())));
+        let name = format!("story-{}", story.name());
+        let is_fleet = story.recipe() == fleet::RECIPE;
+        let run = ourselves(house, if is_fleet { FLEET_LIMIT } else { STORY_LIMIT })?.args(["story", &story.name()]);
+        let mut check = Check::new(&name, vec![run]).needs(image_check(story.recipe()));
+        if is_fleet {
+            // Three machines are enough for two processors: one fleet at a time.
+            check.after.extend(fleet_before.replace(name));
+        }
+        checks.push(check);
     }
     Ok(checks)
 }
@@ -52,7 +65,11 @@ fn image_checks(house: &House) -> Vec<Check> {
         checks.push(Check::new(&lock, vec![images::lock(house, recipe)]).needs("release"));
         let build = images::build(house, recipe);
         let build = if recipe == BUILT_TWICE { build.arg("--twice") } else { build };
-        checks.push(Check::new(image_check(recipe), vec![build]).needs(lock).needs("package"));
+        let mut image = Check::new(image_check(recipe), vec![build]).needs(lock).needs("package");
+        if recipe == fleet::RECIPE {
+            image = image.needs("updates");
+        }
+        checks.push(image);
         let verify = Check::new(format!("verify-{recipe}"), vec![images::verify(house, recipe)]);
         checks.push(verify.needs(image_check(recipe)));
     }
