@@ -210,12 +210,7 @@ async fn send(mut sender: Sender, request: Request<Outgoing>) -> Result<Response
     })
 }
 
-fn request(
-    authority: &str,
-    path: &str,
-    needs_leader: bool,
-    body: Outgoing,
-) -> Result<Request<Outgoing>, CallError> {
+fn request(authority: &str, path: &str, needs_leader: bool, body: Outgoing) -> Result<Request<Outgoing>, CallError> {
     let mut request = Request::post(format!("https://{authority}{path}"))
         .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
         .header(TE, HeaderValue::from_static("trailers"));
@@ -246,7 +241,8 @@ fn percent_decoded(text: &[u8]) -> String {
     let mut rest = text;
     while let Some((&first, after)) = rest.split_first() {
         let escaped = (first == b'%').then(|| after.get(..2)).flatten();
-        let byte = escaped.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let byte =
+            escaped.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         out.push(byte.unwrap_or(first));
         rest = if byte.is_some() { &after[2..] } else { after };
     }

@@ -160,7 +160,8 @@ fn tls(endpoints: &Endpoints) -> Result<ClientConfig, String> {
         roots.add(root).map_err(|error| reading(&endpoints.ca, error.to_string()))?;
     }
     let chain = certificates(&endpoints.cert).map_err(|error| reading(&endpoints.cert, error))?;
-    let key = PrivateKeyDer::from_pem_file(&endpoints.key).map_err(|error| reading(&endpoints.key, error.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&endpoints.key).map_err(|error| reading(&endpoints.key, error.to_string()))?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

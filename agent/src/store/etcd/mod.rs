@@ -244,9 +244,8 @@ async fn beat(link: &Link, session: SessionId) -> Result<i64, CallError> {
 }
 
 fn request_of(txn: &Txn) -> TxnRequest {
-    let put = |key: &str, value: &str, lease: i64| {
-        Request::Put(PutRequest { key: bytes(key), value: bytes(value), lease })
-    };
+    let put =
+        |key: &str, value: &str, lease: i64| Request::Put(PutRequest { key: bytes(key), value: bytes(value), lease });
     let compares = txn.compares.iter().map(|compare| {
         let (key, target, with) = match compare {
             Compare::Created { key, revision } => (key, wire::TARGET_CREATE, CompareWith::Created(signed(*revision))),

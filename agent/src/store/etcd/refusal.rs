@@ -78,7 +78,9 @@ fn of_status(status: &Status) -> Option<StoreError> {
         code::RESOURCE_EXHAUSTED if why.contains(NO_SPACE) => Some(StoreError::Full { why }),
         code::OUT_OF_RANGE => Some(StoreError::Compacted { at: 0 }),
         code::INVALID_ARGUMENT if why.contains("user name is empty") => Some(StoreError::Denied {
-            why: format!("{why}: etcd did not take the certificate's common name for a user; see its --client-cert-auth"),
+            why: format!(
+                "{why}: etcd did not take the certificate's common name for a user; see its --client-cert-auth"
+            ),
         }),
         code::INVALID_ARGUMENT if why.contains("auth") => None,
         code::INVALID_ARGUMENT => Some(StoreError::Refused { why }),
@@ -140,7 +142,10 @@ mod tests {
         let of = |code, message| of_write(refused(code, message));
         assert!(matches!(of(code::RESOURCE_EXHAUSTED, NO_SPACE), StoreError::Full { .. }));
         assert!(matches!(of(code::INVALID_ARGUMENT, "etcdserver: request is too large"), StoreError::Refused { .. }));
-        assert!(matches!(of(code::INVALID_ARGUMENT, "etcdserver: too many operations in txn request"), StoreError::Refused { .. }));
+        assert!(matches!(
+            of(code::INVALID_ARGUMENT, "etcdserver: too many operations in txn request"),
+            StoreError::Refused { .. }
+        ));
         assert!(matches!(of(code::PERMISSION_DENIED, "etcdserver: permission denied"), StoreError::Denied { .. }));
         assert!(matches!(of(code::INVALID_ARGUMENT, "etcdserver: user name is empty"), StoreError::Denied { .. }));
         assert!(is_lost_lease(&refused(code::NOT_FOUND, "etcdserver: requested lease not found")));

@@ -19,7 +19,9 @@ pub(super) fn parse(text: &str) -> Option<Version> {
 /// What to tell the operator of this version, if anything.
 pub(crate) fn warning(text: &str) -> Option<String> {
     match parse(text) {
-        None => Some(format!("etcd says its version is {text:?}, which is not understood; 3.5.23 or 3.6.5 and later are known")),
+        None => Some(format!(
+            "etcd says its version is {text:?}, which is not understood; 3.5.23 or 3.6.5 and later are known"
+        )),
         Some(version) if is_fixed(version, &LEASES_FIXED) => None,
         Some(_) => Some(format!(
             "etcd {text} has lease bugs that make sessions flap; nothing unsafe follows, but update it to 3.5.23, 3.6.5 or later"
@@ -60,7 +62,9 @@ mod tests {
 
     #[test]
     fn progress_is_believed_from_the_fix_on() {
-        for (version, truly) in [((3, 4, 24), false), ((3, 4, 25), true), ((3, 5, 7), false), ((3, 5, 16), true), ((3, 7, 2), true)] {
+        for (version, truly) in
+            [((3, 4, 24), false), ((3, 4, 25), true), ((3, 5, 7), false), ((3, 5, 16), true), ((3, 7, 2), true)]
+        {
             assert_eq!(tells_progress_truly(version), truly, "{version:?}");
         }
     }

@@ -30,7 +30,8 @@ pub(super) async fn feed(etcd: Etcd, prefix: String, after: Revision, feed: Feed
         // One word for one loss: a stream that spoke in between is a new one.
         is_away &= !spoke && began_at == told.load(Ordering::Relaxed);
         let is_final = !matches!(error, StoreError::OutOfReach { .. });
-        if (is_final || !is_away) && feed.send(Err(error)).await.is_err() || is_final {
+        let is_gone = (is_final || !is_away) && feed.send(Err(error)).await.is_err();
+        if is_final || is_gone {
             return;
         }
         is_away = true;

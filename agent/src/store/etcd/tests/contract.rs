@@ -8,8 +8,8 @@ use hardstand_core::store::Revision;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::super::super::contract::{Faults, Subject, contract, contract_of_faults};
 use super::super::super::Doing;
+use super::super::super::contract::{Faults, Subject, contract, contract_of_faults};
 use super::super::wire::{CompactRequest, Empty};
 use super::super::{Etcd, Kind, refusal};
 use super::lab::{Cluster, LOOPBACK, address, in_lab};

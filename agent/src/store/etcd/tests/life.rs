@@ -33,7 +33,8 @@ fn one_member_reads_writes_and_pages() {
         assert_eq!(again, Answer::Conflict { revision });
         // More than two pages of one range.
         for batch in 0..11 {
-            let txn = (0..100).fold(Txn::new(), |txn, i| txn.put(key(&format!("many/{batch:02}{i:02}")), i.to_string()));
+            let txn =
+                (0..100).fold(Txn::new(), |txn, i| txn.put(key(&format!("many/{batch:02}{i:02}")), i.to_string()));
             etcd.txn(&txn).await.unwrap();
         }
         let (found, _) = etcd.range(&key("many/")).await.unwrap();
@@ -115,7 +116,16 @@ fn a_node_is_confined_to_its_own() {
         assert_eq!(changed.last().map(String::as_str), Some("authentication is on"));
         assert_eq!(auth::set_up(&root, &nodes, &[], "root").await.unwrap(), [""; 0], "a second time changes nothing");
         let pve1 = cluster.client("pve1", 0);
-        for allowed in ["node/pve1/report", "leader", "lease/cluster/0", "audit/head", "order/pve2", "rollout/current", "rollout/7f/done/pve1", "node/pve1/outcast"] {
+        for allowed in [
+            "node/pve1/report",
+            "leader",
+            "lease/cluster/0",
+            "audit/head",
+            "order/pve2",
+            "rollout/current",
+            "rollout/7f/done/pve1",
+            "node/pve1/outcast",
+        ] {
             pve1.txn(&put(allowed, "1")).await.unwrap_or_else(|error| panic!("{allowed}: {error}"));
         }
         for refused in ["node/pve2/report", "fleet", "ask", "node/pve10/report", "leaders"] {
