@@ -24,7 +24,7 @@ const TOOL_LIMIT: Duration = Duration::from_secs(20);
 /// A member comes up in 1 to 5 s; a loaded machine doubles that twice.
 const UP_LIMIT: Duration = Duration::from_secs(40);
 /// Two WAL segments of 64 MB that etcd makes ahead, the database, and some room.
-const DATA_MB: u32 = 256;
+const DATA_MB: u32 = 512;
 
 /// Runs a story in a thread with a network namespace of its own.
 pub(super) fn in_lab<F: Future<Output = ()>>(limit: Duration, story: impl FnOnce() -> F + Send + 'static) {
