@@ -158,8 +158,8 @@ async fn cell(cluster: &mut Cluster, fault: Fault, role: Role, delay: &Arc<Way>,
     let from = if fault == Fault::AllDown { healed_at } else { hurt_at };
     let measured = load.finish(from).await;
     let limit = if fault == Fault::Loss { LOSSY_LIMIT } else { BACK_LIMIT };
-    // A write over the slow link takes a second.
-    let fewest = if fault == Fault::Delay { 10 } else { 20 };
+    // A write over the slow link takes a second, and one over a lossy link as long as TCP needs to send it again.
+    let fewest = if matches!(fault, Fault::Delay | Fault::Loss) { 8 } else { 20 };
     assert!(measured.write_gap < limit, "{room}: {measured:?}");
     assert!(measured.watch_gap < limit, "{room}: {measured:?}");
     assert!(measured.taken > 0 && measured.written >= fewest, "{room}: {measured:?}");
