@@ -15,6 +15,8 @@ mod run;
 mod state;
 #[allow(dead_code, unused_imports, reason = "the leader and the node that use it are built beside it")]
 mod store;
+#[allow(dead_code, unused_imports, reason = "the leader and the node that use it are built beside it")]
+mod trust;
 
 fn main() -> std::process::ExitCode {
     cli::main()

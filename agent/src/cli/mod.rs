@@ -2,6 +2,7 @@
 //!
 //! It must never decide what is healthy: it shows what the agent, or one local pass, has judged.
 
+mod ca;
 mod client;
 mod config;
 mod forget;
@@ -58,6 +59,9 @@ enum Command {
     Status(ViewArgs),
     /// Show what the machine is made of.
     Inventory(inventory::InventoryArgs),
+    /// Keep the fleet's own certificate authority.
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
     /// Look at configuration files.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -107,6 +111,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Health(args) => return health::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Inventory(args) => inventory::run(&args),
+        Command::Ca(command) => ca::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Parse(args) => parse::run(&args),
         Command::Forget(command) => forget::run(&command),

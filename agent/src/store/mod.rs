@@ -12,8 +12,15 @@ mod etcd;
 mod limits;
 #[cfg(test)]
 mod memory;
+mod remote;
+pub(crate) mod serve;
+#[cfg(test)]
+mod served;
 mod session;
+#[cfg(test)]
+mod strangers;
 mod watch;
+mod wire;
 
 use std::fmt;
 use std::pin::Pin;
@@ -28,6 +35,7 @@ use session::{SESSION_TTL_MAX, SESSION_TTL_MIN};
 use watch::HEARTBEAT;
 
 pub(crate) use embedded::Embedded;
+pub(crate) use remote::Remote;
 pub(crate) use session::{Beat, Session};
 pub(crate) use watch::{News, Watch};
 

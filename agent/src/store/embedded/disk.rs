@@ -27,6 +27,9 @@ pub(super) const HISTORY_CHANGES: u64 = 10_000;
 /// Bytes of keys and values in them: sixteen of the largest transactions.
 const HISTORY_BYTES: u64 = 16 << 20;
 
+/// Bytes of changes that a watch takes at once: a node that was away must not make us hold all of history in memory.
+const BATCH_BYTES: u64 = 1 << 20;
+
 const FACTS: TableDefinition<&str, u64> = TableDefinition::new("facts");
 /// Key to created, modified, session (0: none), value.
 const ENTRIES: TableDefinition<&str, (u64, u64, u64, &str)> = TableDefinition::new("entries");
@@ -160,8 +163,8 @@ impl Disk {
         })
     }
 
-    /// Changes after a revision among the keys that begin so, whole revisions, about `most` of them; and the revision
-    /// up to which that is all.
+    /// Changes after a revision among the keys that begin so, whole revisions, until there are `most` of them or
+    /// [`BATCH_BYTES`]; and the revision up to which that is all.
     pub(super) fn changes(
         &mut self,
         prefix: &str,
@@ -175,13 +178,17 @@ impl Disk {
         }
         self.read(|tx| {
             let mut found: Vec<Change> = Vec::new();
+            let mut bytes = 0;
             for one in tx.open_table(HISTORY)?.range((after + 1, 0)..)? {
                 let (place, change) = one?;
                 let ((revision, _), (key, created, value)) = (place.value(), change.value());
-                if found.len() >= most && found.last().is_some_and(|last| last.revision < revision) {
+                if (found.len() >= most || bytes >= BATCH_BYTES)
+                    && found.last().is_some_and(|last| last.revision < revision)
+                {
                     return Ok((found, revision - 1));
                 }
                 if key.starts_with(prefix) {
+                    bytes += weight((key, created, value));
                     let entry = (created > 0).then(|| Entry { value: value.to_owned(), created, modified: revision });
                     found.push(Change { revision, key: key.to_owned(), entry });
                 }

@@ -164,7 +164,7 @@ fn child_that_commits_until_killed() {
     let Some(path) = std::env::var_os("HARDSTAND_TEST_STORE") else { return };
     run(async {
         let path = Path::new(&path);
-        let store = Embedded::open(path).unwrap();
+        let store = reopened(path);
         let acknowledged = File::create(path.with_extension("acknowledged")).unwrap();
         for i in 0_u64.. {
             let txn = put("/a", &i.to_string())
