@@ -13,7 +13,7 @@ use super::super::super::{Store, StoreError, Txn};
 use super::super::wire::{CompactRequest, Empty, LeaseId, Name};
 use super::super::{Etcd, Kind};
 use super::lab::{Cluster, Trust, address, bridge, in_lab, until};
-use super::load::{Load, Measured, TTL};
+use super::load::{LATE, Load, Measured, TTL};
 use super::proxy::{Way, serve};
 
 /// All cells of one test: the longest takes about 40 s on a loaded machine.
@@ -156,15 +156,16 @@ async fn cell(cluster: &mut Cluster, fault: Fault, role: Role, delay: &Arc<Way>,
     until("changes after the fault", async || load.seen_after(healed_at) > 10).await;
     // What has no majority can only be back once it is healed.
     let from = if fault == Fault::AllDown { healed_at } else { hurt_at };
-    let measured = load.finish(from).await;
+    let measured = load.finish(hurt_at, from).await;
     let limit = if fault == Fault::Loss { LOSSY_LIMIT } else { BACK_LIMIT };
-    // A write over the slow link takes a second, and one over a lossy link as long as TCP needs to send it again.
-    let fewest = if matches!(fault, Fault::Delay | Fault::Loss) { 8 } else { 20 };
+    // Without members nothing is written; a write over the slow link takes a second, and one over a lossy link as long as TCP needs to send it again.
+    let fewest = if matches!(fault, Fault::Delay | Fault::Loss | Fault::AllDown) { 8 } else { 20 };
     assert!(measured.write_gap < limit, "{room}: {measured:?}");
     assert!(measured.watch_gap < limit, "{room}: {measured:?}");
     assert!(measured.taken > 0 && measured.written >= fewest, "{room}: {measured:?}");
     if fault == Fault::AllDown {
-        assert!(measured.session_lost.is_some(), "{HURT:?} without a store are longer than {TTL:?}");
+        let told = measured.session_lost.expect("a store that is away for longer than the TTL loses the session");
+        assert!(told < TTL + LATE, "a session's loss is told within its TTL, and not after {told:?}");
     }
     measured
 }

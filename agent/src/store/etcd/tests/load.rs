@@ -20,7 +20,7 @@ const HOLD: Duration = Duration::from_millis(30);
 /// TTL of the session that is kept meanwhile.
 pub(super) const TTL: Duration = Duration::from_secs(6);
 /// How late the loss of a session may be told on a loaded machine.
-const LATE: Duration = Duration::from_secs(1);
+pub(super) const LATE: Duration = Duration::from_secs(1);
 /// The rest of the changes after the last write.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -97,8 +97,8 @@ impl Load {
         self.seen.lock().unwrap().iter().filter(|(at, _)| *at > moment).count()
     }
 
-    /// Ends it, and demands what must hold.
-    pub(super) async fn finish(self, hurt_at: Instant) -> Measured {
+    /// Ends it, and demands what must hold. Gaps are measured from `back_at` on, when there was a majority again.
+    pub(super) async fn finish(self, hurt_at: Instant, back_at: Instant) -> Measured {
         self.stop.store(true, Ordering::SeqCst);
         let writes = self.writes.await.expect("the writer found nothing wrong");
         let mut taken = 0;
@@ -124,8 +124,8 @@ impl Load {
         self.watcher.abort();
         let count = |wanted: fn(&Fate) -> bool| writes.values().filter(|write| wanted(&write.fate)).count();
         let written = writes.values().filter(|write| matches!(write.fate, Fate::Written(_)));
-        let write_gap = longest_gap(hurt_at, written.map(|write| write.told_at));
-        let watch_gap = longest_gap(hurt_at, self.seen.lock().unwrap().iter().map(|(at, _)| *at));
+        let write_gap = longest_gap(back_at, written.map(|write| write.told_at));
+        let watch_gap = longest_gap(back_at, self.seen.lock().unwrap().iter().map(|(at, _)| *at));
         Measured {
             written: count(|fate| matches!(fate, Fate::Written(_))),
             undone: count(|fate| *fate == Fate::Undone),
