@@ -30,7 +30,8 @@ pub(super) async fn feed(etcd: Etcd, prefix: String, after: Revision, feed: Feed
         // One word for one loss: a stream that spoke in between is a new one.
         is_away &= !spoke && began_at == told.load(Ordering::Relaxed);
         let is_final = !matches!(error, StoreError::OutOfReach { .. });
-        if (is_final || !is_away) && feed.send(Err(error)).await.is_err() || is_final {
+        let is_gone = (is_final || !is_away) && feed.send(Err(error)).await.is_err();
+        if is_final || is_gone {
             return;
         }
         is_away = true;
@@ -82,7 +83,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn read(&mut self, prefix: &str) -> Result<(), Ended> {
-        let start = signed(self.told.load(Ordering::Relaxed) + 1);
+        // From the last revision told, which is passed over, and not from the next: etcd answers no progress request of
+        // a watch that begins in its future, and such a watch would look dead.
+        let start = signed(self.told.load(Ordering::Relaxed).max(1));
         let create = WatchCreate { key: bytes(prefix), end: end_of(prefix), start, progress_notify: true };
         let ask = WatchRequest { ask: Some(WatchAsk::Create(create)) };
         let progress = WatchRequest { ask: Some(WatchAsk::Progress(Empty {})) };
@@ -148,7 +151,8 @@ impl Reader<'_> {
                 if at < told {
                     return Err(Ended::Told(StoreError::Compacted { at: 0 }));
                 }
-                News::Progress(told)
+                // The refusal of a forgotten history comes after this, so it is no news yet.
+                return Ok(std::ops::ControlFlow::Continue(()));
             }
             None => {
                 // An answer for this watch alone is etcd's own notice; one that was asked for (-1) is not always true.

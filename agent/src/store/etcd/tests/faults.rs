@@ -1,5 +1,5 @@
-//! Each fault, at the leader, at a follower and at the member the client speaks to, under load; prints how long it took
-//! until writes and watches went on.
+//! Each fault, at the leader, at a follower and at the member the client speaks to, under load; prints the longest time
+//! (ms) without an acknowledged write and without news of one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::super::super::{Store, StoreError, Txn};
 use super::super::wire::{CompactRequest, Empty, LeaseId, Name};
 use super::super::{Etcd, Kind};
 use super::lab::{Cluster, Trust, address, bridge, in_lab, until};
-use super::load::{Load, Measured, TTL};
+use super::load::{LATE, Load, Measured, TTL};
 use super::proxy::{Way, serve};
 
 /// All cells of one test: the longest takes about 40 s on a loaded machine.
@@ -27,6 +27,8 @@ const BACK_LIMIT: Duration = Duration::from_secs(12);
 const LOSSY_LIMIT: Duration = Duration::from_secs(30);
 /// Delay of each direction on the slow link.
 const DELAY_MS: u64 = 500;
+/// What a slow disk adds to each fsync.
+const SLOW: Duration = Duration::from_millis(400);
 /// One request of the harness.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -71,7 +73,7 @@ fn cells() -> Vec<(Fault, Role, bool)> {
         (Fault::Mute, [true, false, false]),
         (Fault::Loss, [false, false, true]),
         (Fault::DiskFull, [true, false, false]),
-        (Fault::SlowFsync, [false, false, true]),
+        (Fault::SlowFsync, [true, false, false]),
         (Fault::Replaced, [false, false, true]),
         (Fault::WrongCa, [false, false, true]),
     ];
@@ -97,7 +99,7 @@ fn every_fault_is_survived() {
         }
         let mut table = vec![format!(
             "{:<22} {:>7} {:>6} {:>7} {:>6} {:>9} {:>9}  {}",
-            "fault at", "written", "undone", "unknown", "taken", "writes ms", "watch ms", "session"
+            "fault at", "written", "undone", "unknown", "taken", "write gap", "watch gap", "session"
         )];
         for (fault, role, daily) in cells() {
             let name = format!("{fault:?} {role:?}");
@@ -124,8 +126,8 @@ fn row(name: &str, of: &Measured) -> String {
         of.undone,
         of.unknown,
         of.taken,
-        of.write_back.as_millis(),
-        of.watch_back.as_millis()
+        of.write_gap.as_millis(),
+        of.watch_gap.as_millis()
     )
 }
 
@@ -154,13 +156,16 @@ async fn cell(cluster: &mut Cluster, fault: Fault, role: Role, delay: &Arc<Way>,
     until("changes after the fault", async || load.seen_after(healed_at) > 10).await;
     // What has no majority can only be back once it is healed.
     let from = if fault == Fault::AllDown { healed_at } else { hurt_at };
-    let measured = load.finish(from).await;
+    let measured = load.finish(hurt_at, from).await;
     let limit = if fault == Fault::Loss { LOSSY_LIMIT } else { BACK_LIMIT };
-    assert!(measured.write_back < limit, "{room}: {measured:?}");
-    assert!(measured.watch_back < limit, "{room}: {measured:?}");
-    assert!(measured.taken > 0 && measured.written > 20, "{room}: {measured:?}");
+    // Without members nothing is written; a write over the slow link takes a second, and one over a lossy link as long as TCP needs to send it again.
+    let fewest = if matches!(fault, Fault::Delay | Fault::Loss | Fault::AllDown) { 8 } else { 20 };
+    assert!(measured.write_gap < limit, "{room}: {measured:?}");
+    assert!(measured.watch_gap < limit, "{room}: {measured:?}");
+    assert!(measured.taken > 0 && measured.written >= fewest, "{room}: {measured:?}");
     if fault == Fault::AllDown {
-        assert!(measured.session_lost.is_some(), "{HURT:?} without a store are longer than {TTL:?}");
+        let told = measured.session_lost.expect("a store that is away for longer than the TTL loses the session");
+        assert!(told < TTL + LATE, "a session's loss is told within its TTL, and not after {told:?}");
     }
     measured
 }
@@ -185,18 +190,24 @@ async fn hurt(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Way, e
             cluster.filter(target, &rules).await;
         }
         Fault::Delay => delay.set_delay_ms(DELAY_MS),
-        Fault::DiskFull => cluster.fill(target),
-        Fault::SlowFsync => {
-            cluster.kill(target).await;
-            cluster.start_with(target, &[], true).await;
+        Fault::DiskFull => {
+            cluster.fill(target);
+            // Room that etcd has taken ahead must be used up before it notices.
+            let ballast = Txn::new().put(format!("{PREFIX}ballast"), "x".repeat(64 << 10));
+            until("the full disk to be met", async || {
+                let _ = etcd.txn(&ballast).await;
+                !cluster.runs(target)
+            })
+            .await;
         }
+        Fault::SlowFsync => cluster.slow_down(target, SLOW),
         Fault::Replaced => replace(cluster, target, etcd).await,
         Fault::WrongCa => {
             cluster.kill(target).await;
             let other = Trust::new();
             other.issue(&format!("m{target}"), &[address(target)]);
             swap_certificates(cluster, &other, target);
-            cluster.start(target).await;
+            cluster.start(target);
         }
         Fault::Compacted => {
             let (_, revision) = etcd.range(PREFIX).await.unwrap();
@@ -214,7 +225,7 @@ async fn hurt(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Way, e
 
 async fn heal(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Way) {
     match fault {
-        Fault::Kill => cluster.start(target).await,
+        Fault::Kill => cluster.start(target),
         Fault::Stop => cluster.signal(target, Signal::SIGCONT),
         Fault::Cut => cluster.cable(target, true).await,
         Fault::Deaf | Fault::Mute | Fault::Loss => cluster.filter(target, "").await,
@@ -222,22 +233,17 @@ async fn heal(cluster: &mut Cluster, fault: Fault, target: usize, delay: &Way) {
         Fault::DiskFull => {
             cluster.unfill(target);
             // A member whose disk is full ends itself; only a supervisor brings it back.
-            if !cluster.runs(target) {
-                cluster.start(target).await;
-            }
+            cluster.start(target);
         }
-        Fault::SlowFsync => {
-            cluster.kill(target).await;
-            cluster.start(target).await;
-        }
+        Fault::SlowFsync => assert!(cluster.speed_up(target).await > 5, "the fault was there"),
         Fault::WrongCa => {
             cluster.kill(target).await;
             cluster.trust.issue(&format!("m{target}"), &[address(target), bridge()]);
-            cluster.start(target).await;
+            cluster.start(target);
         }
         Fault::AllDown => {
             for i in 0..3 {
-                cluster.start(i).await;
+                cluster.start(i);
             }
         }
         Fault::Replaced | Fault::Compacted => {}
@@ -261,7 +267,7 @@ async fn replace(cluster: &mut Cluster, target: usize, etcd: &Etcd) {
     let url = Name { name: format!("http://{}:2380", address(target)) };
     ask_until_done(etcd, "/etcdserverpb.Cluster/MemberAdd", &url).await;
     cluster.joins(target);
-    cluster.start(target).await;
+    cluster.start(target);
 }
 
 /// etcd refuses changes of its members for some seconds after one has gone.
@@ -288,7 +294,7 @@ fn a_restored_snapshot_is_noticed_by_watch_and_token() {
         let inner = |path: &str| path.split_once("/root").map(|(_, inside)| inside.to_owned()).unwrap();
         let script = format!("cp -a {} {}", inner(&data), inner(&copy));
         cluster.run_inside(0, &["/bin/sh", "-c", &script]).success().await.unwrap();
-        cluster.start(0).await;
+        cluster.start(0);
         cluster.wait_healthy().await;
         for _ in 0..5 {
             etcd.txn(&put("lost by the restore")).await.unwrap();
@@ -301,7 +307,7 @@ fn a_restored_snapshot_is_noticed_by_watch_and_token() {
         cluster.kill(0).await;
         let script = format!("rm -r {0} && mv {1} {0}", inner(&data), inner(&copy));
         cluster.run_inside(0, &["/bin/sh", "-c", &script]).success().await.unwrap();
-        cluster.start_with(0, &["--force-new-cluster"], false).await;
+        cluster.start_with(0, &["--force-new-cluster"]);
         cluster.wait_healthy().await;
         let noticed = timeout(Duration::from_secs(20), async {
             loop {

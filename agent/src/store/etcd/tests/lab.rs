@@ -24,7 +24,7 @@ const TOOL_LIMIT: Duration = Duration::from_secs(20);
 /// A member comes up in 1 to 5 s; a loaded machine doubles that twice.
 const UP_LIMIT: Duration = Duration::from_secs(40);
 /// Two WAL segments of 64 MB that etcd makes ahead, the database, and some room.
-const DATA_MB: u32 = 256;
+const DATA_MB: u32 = 512;
 
 /// Runs a story in a thread with a network namespace of its own.
 pub(super) fn in_lab<F: Future<Output = ()>>(limit: Duration, story: impl FnOnce() -> F + Send + 'static) {
@@ -81,6 +81,8 @@ impl Trust {
 struct Member {
     holder: Started,
     etcd: Option<Started>,
+    /// What makes its fsync slow, while it is.
+    slow: Option<Started>,
     data: PathBuf,
     state: &'static str,
 }
@@ -116,7 +118,7 @@ impl Cluster {
             cluster.members.push(member);
         }
         for i in 0..count {
-            cluster.start(i).await;
+            cluster.start(i);
         }
         cluster.wait_healthy().await;
         cluster
@@ -138,7 +140,7 @@ impl Cluster {
         ip(&format!("link add v{i} type veth peer name eth0 netns {pid}\nlink set v{i} master br0 up\n")).await;
         let data = self.dir.path().join(format!("data{i}"));
         std::fs::create_dir(&data).unwrap();
-        let member = Member { holder, etcd: None, data, state: "new" };
+        let member = Member { holder, etcd: None, slow: None, data, state: "new" };
         let script = format!(
             "ip link set lo up && ip addr add {}/24 dev eth0 && ip link set eth0 up && mount -t tmpfs -o size={DATA_MB}m tmpfs {}",
             address(i),
@@ -149,28 +151,19 @@ impl Cluster {
     }
 
     /// Starts etcd in its rooms, on the data that it left.
-    pub(super) async fn start(&mut self, i: usize) {
-        self.start_with(i, &[], false).await;
+    pub(super) fn start(&mut self, i: usize) {
+        self.start_with(i, &[]);
     }
 
-    /// The same with more words, and perhaps every fsync made slow.
-    pub(super) async fn start_with(&mut self, i: usize, words: &[&str], slow: bool) {
+    /// The same with more words.
+    pub(super) fn start_with(&mut self, i: usize, words: &[&str]) {
         let peers: Vec<String> =
             (0..self.members.len()).map(|peer| format!("m{peer}=http://{}:2380", address(peer))).collect();
         let log = File::options().create(true).append(true).open(self.dir.path().join(format!("etcd{i}.log"))).unwrap();
         let file = |name: &str| self.trust.path(name).display().to_string();
         let member = &self.members[i];
-        let mut command = Vec::new();
-        if slow {
-            let strace = find("strace").expect("strace is installed");
-            command.push(strace.display().to_string());
-            let inject = "inject=fsync,fdatasync:delay_enter=400000";
-            command.extend(
-                ["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-e", inject, "-o", "/dev/null"].map(String::from),
-            );
-        }
-        command.push(etcd_bin_vendored::etcd_bin_path().unwrap().display().to_string());
-        let mut run = inside(member, &[]).args(command).args([
+        let etcd = etcd_bin_vendored::etcd_bin_path().unwrap().display().to_string();
+        let mut run = inside(member, &[&etcd]).args([
             format!("--name=m{i}"),
             format!("--data-dir={}/etcd", member.data.display()),
             format!("--listen-client-urls=https://{}:2379", address(i)),
@@ -258,6 +251,30 @@ impl Cluster {
             .unwrap();
     }
 
+    /// Makes every fsync of a running member take so much longer: the kernel holds each call back, by ptrace.
+    pub(super) fn slow_down(&mut self, i: usize, delay: Duration) {
+        let pid = self.members[i].etcd.as_ref().and_then(Started::pid).expect("a running member").to_string();
+        let inject = format!("inject=fsync,fdatasync:delay_enter={}", delay.as_micros());
+        let log = File::create(self.dir.path().join(format!("strace{i}.log"))).unwrap();
+        let strace = Run::new(find("strace").expect("strace is installed"), Duration::ZERO).args([
+            "-f",
+            "-e",
+            "trace=fsync,fdatasync",
+            "-e",
+            &inject,
+            "-p",
+            &pid,
+        ]);
+        self.members[i].slow = Some(strace.start(log).unwrap());
+    }
+
+    /// Ends that; how many calls were held back.
+    pub(super) async fn speed_up(&mut self, i: usize) -> usize {
+        self.members[i].slow.take().expect("slowed down before").kill().await.unwrap();
+        let log = std::fs::read_to_string(self.dir.path().join(format!("strace{i}.log"))).unwrap();
+        log.matches("DELAYED").count()
+    }
+
     /// Fills a member's disk to the last byte.
     pub(super) fn fill(&self, i: usize) {
         use std::io::Write as _;
@@ -295,12 +312,6 @@ impl Cluster {
     /// Whether etcd still runs.
     pub(super) fn runs(&mut self, i: usize) -> bool {
         self.members[i].etcd.as_mut().is_some_and(|etcd| etcd.ended().unwrap().is_none())
-    }
-
-    /// The end of a member's log.
-    pub(super) fn log(&self, i: usize) -> String {
-        let log = std::fs::read_to_string(self.dir.path().join(format!("etcd{i}.log"))).unwrap_or_default();
-        log.lines().rev().take(8).collect::<Vec<_>>().join("\n")
     }
 }
 
