@@ -88,11 +88,11 @@ impl House {
         Leaf { chain, key: key.serialize_pem() }
     }
 
-    /// A leaf that says it holds a key of another kind than its own.
-    pub(crate) fn with_public_key(&self, who: &Identity, spki: Vec<u8>) -> Leaf {
+    /// A leaf that says it holds another key than its own.
+    pub(crate) fn with_public_key(&self, who: &Identity, key: &Claimed) -> Leaf {
         let own = KeyPair::generate().unwrap();
         let issuer = Issuer::new(authority_params(), &self.key);
-        let chain = Self::params(who).signed_by(&Claimed(spki, &own), &issuer).unwrap().pem();
+        let chain = Self::params(who).signed_by(key, &issuer).unwrap().pem();
         Leaf { chain, key: own.serialize_pem() }
     }
 
@@ -166,36 +166,29 @@ impl House {
     }
 }
 
-/// A public key that is none of ours, behind the algorithm of one that is.
-struct Claimed<'a>(Vec<u8>, &'a KeyPair);
+/// A public key whose other half nobody has.
+pub(crate) struct Claimed(Vec<u8>, &'static SignatureAlgorithm);
 
-impl PublicKeyData for Claimed<'_> {
-    fn subject_public_key_info(&self) -> Vec<u8> {
-        self.0.clone()
-    }
+impl PublicKeyData for Claimed {
     fn der_bytes(&self) -> &[u8] {
-        self.1.der_bytes()
+        &self.0
     }
     fn algorithm(&self) -> &'static SignatureAlgorithm {
-        self.1.algorithm()
+        self.1
     }
 }
 
-/// An RSA key of 1024 bits. Nobody has its other half.
-pub(crate) fn rsa_1024() -> Vec<u8> {
-    let algorithm = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-    let mut spki = vec![0x30, 0x81, 0x9f];
-    spki.extend(algorithm);
-    spki.extend([0x03, 0x81, 0x8d, 0x00, 0x30, 0x81, 0x89, 0x02, 0x81, 0x81, 0x00]);
-    spki.extend([0xc5; 128]);
-    spki.extend([0x02, 0x03, 0x01, 0x00, 0x01]);
-    spki
+/// An RSA key of 1024 bits.
+pub(crate) fn rsa_1024() -> Claimed {
+    let mut key = vec![0x30, 0x81, 0x89, 0x02, 0x81, 0x81, 0x00];
+    key.extend([0xc5; 128]);
+    key.extend([0x02, 0x03, 0x01, 0x00, 0x01]);
+    Claimed(key, &rcgen::PKCS_RSA_SHA256)
 }
 
-/// A key on the curve secp256k1. Nobody has its other half.
-pub(crate) fn secp256k1() -> Vec<u8> {
-    let mut spki = vec![0x30, 0x56, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
-    spki.extend([0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a, 0x03, 0x42, 0x00, 0x04]);
-    spki.extend([0x5a; 64]);
-    spki
+/// A key that is no point of its curve.
+pub(crate) fn off_the_curve() -> Claimed {
+    let mut point = vec![0x04];
+    point.extend([0x5a; 64]);
+    Claimed(point, &rcgen::PKCS_ECDSA_P256_SHA256)
 }
