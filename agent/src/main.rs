@@ -2,26 +2,28 @@
 //!
 //! It must never decide anything.
 
-#[allow(dead_code, reason = "taken up by the control loop")]
+#[allow(dead_code, reason = "the operator commands that use the rest are built beside it")]
 mod act;
 mod cli;
 mod config;
 mod crew;
 mod durable;
-#[allow(dead_code, reason = "taken up by the control loop")]
+#[allow(dead_code, reason = "the operator commands that use the rest are built beside it")]
 mod facts;
 #[cfg(test)]
 mod hang;
 mod helper;
 mod host;
-#[allow(dead_code, reason = "taken up by the control loop")]
+#[allow(dead_code, reason = "the operator commands that use the rest are built beside it")]
 mod journal;
 mod member;
 mod probe;
 mod report;
 mod run;
 mod state;
+#[allow(dead_code, reason = "the operator commands that use the rest are built beside it")]
 mod store;
+#[allow(dead_code, reason = "the operator commands that use the rest are built beside it")]
 mod trust;
 
 fn main() -> std::process::ExitCode {

@@ -1,12 +1,9 @@
-//! The protocol over many seeds, and each broken variant over enough of them to be caught.
+//! The protocol over many seeds.
 
 use super::{Fault, Scenario, Variant, play};
 
 /// Seeds of a test run; `qemu/lab bench protocol` plays a million.
 const SEEDS: u64 = 20_000;
-/// Seeds a broken variant may take to be caught.
-const SEEDS_TO_CATCH: u64 = 20_000;
-
 /// Plays seeds until one breaks an invariant, on as many threads as there are cores.
 fn first_violation(scenario: &Scenario, seeds: u64) -> Option<super::Outcome> {
     let threads = std::thread::available_parallelism().map_or(2, |count| count.get() as u64);
@@ -41,14 +38,6 @@ fn s1_to_s18_hold_over_all_seeds_under_all_faults() {
     if let Some(broken) = first_violation(&scenario, SEEDS) {
         let story = play(&scenario, broken.seed, true).story.join("\n");
         panic!("seed {} broke {:?}\n{story}", broken.seed, broken.violation);
-    }
-}
-
-#[test]
-fn every_broken_variant_is_caught() {
-    for variant in Variant::BROKEN {
-        let caught = first_violation(&Scenario::small(&Fault::ALL, variant), SEEDS_TO_CATCH);
-        assert!(caught.is_some(), "{} broke nothing in {SEEDS_TO_CATCH} seeds", variant.word());
     }
 }
 
