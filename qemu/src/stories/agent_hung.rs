@@ -36,9 +36,10 @@ const FREE_MOUNT: &str = "kill $(cat /run/lab-stuck.pid); umount -l /srv/stuck";
 const STICK_BUS: &str = "kill -STOP $(systemctl show -P MainPID dbus.service)";
 /// Straight from the cgroup: `systemctl` would ask the bus.
 const FREE_BUS: &str = "kill -CONT $(cat /sys/fs/cgroup/system.slice/dbus.service/cgroup.procs)";
-/// A hundred pages one after the other; prints the shortest and the longest time to the first byte in microseconds.
+/// A thousand pages one after the other, enough for one of them to meet a quiet moment; prints the shortest and the
+/// longest time to the first byte in microseconds.
 /// Only the shell's own means, because starting a program takes longer than the page.
-const TIME_PAGES: &str = r#"for n in {1..100}; do
+const TIME_PAGES: &str = r#"for n in {1..1000}; do
     begin=${EPOCHREALTIME/./}
     exec 4<>/dev/tcp/127.0.0.1/9787
     printf 'GET /metrics HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n' >&4
@@ -124,7 +125,7 @@ async fn page_is_not_later(scene: &Scene, running: &Running, normal: Pages, duri
     Ok(())
 }
 
-/// How long a hundred pages took.
+/// How long a thousand pages took.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Pages {
     fastest_ms: f64,
@@ -135,7 +136,7 @@ impl std::fmt::Display for Pages {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             out,
-            "the page comes in {:.2} ms, the slowest of a hundred in {:.0} ms",
+            "the page comes in {:.2} ms, the slowest of a thousand in {:.0} ms",
             self.fastest_ms, self.slowest_ms
         )
     }

@@ -63,6 +63,8 @@ impl Etcd {
         A: Message + Default,
     {
         let deadline = Instant::now() + limit;
+        // What the last try said is the cause; that the time ran out during the next one is not.
+        let mut before = None;
         loop {
             let error = match timeout_at(deadline, self.link()).await {
                 Ok(Ok(link)) => match self.ask_at(&link, path, question, kind.limit(deadline)).await {
@@ -70,12 +72,16 @@ impl Etcd {
                     Err(error) => error,
                 },
                 Ok(Err(error)) => error,
-                Err(_) => return Err(CallError::NotSent(format!("no member answered within {} s", limit.as_secs()))),
+                Err(_) => {
+                    let none = CallError::NotSent(format!("no member answered within {} s", limit.as_secs()));
+                    return Err(before.unwrap_or(none));
+                }
             };
             let again = refusal::may_go_elsewhere(&error) || kind == Kind::Read && refusal::is_members_fault(&error);
             if !again || Instant::now() + PAUSE >= deadline {
                 return Err(error);
             }
+            before = Some(error);
             tokio::time::sleep(PAUSE).await;
         }
     }
