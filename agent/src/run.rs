@@ -118,7 +118,10 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
             seen = probe.pass() => seen,
             () = wakes.stop() => break,
         };
-        let health = judge(&seen, &settings, &mut history);
+        let mut health = judge(&seen, &settings, &mut history);
+        if let Some(member) = &member {
+            health.add(member.standing.borrow().findings.iter().cloned());
+        }
         log.changes(&health);
         let mut sentence = status_sentence(&health);
         if let Some(member) = &mut member {
@@ -153,6 +156,11 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
                         if let Some((doors, _)) = &mut doors {
                             doors.listen_on(&settings.metrics.listen).await;
                         }
+                        // As after a restart: the journal says where it stood. The old one's store is closed first.
+                        if let Some(old) = member.take() {
+                            old.end().await;
+                        }
+                        member = Membership::begin(options, &settings, &doors);
                         tracing::info!("configuration read again");
                     }
                     Err(error) => tracing::error!(%error, "configuration refused, the old one stays in force"),
@@ -211,6 +219,13 @@ impl Membership {
             standing: told,
         };
         Some(Self { task: tokio::spawn(member::run(parts)), standing })
+    }
+
+    /// Ends it, and waits until it has let go of what it held.
+    async fn end(mut self) {
+        self.task.abort();
+        // Ended by being told to, or by itself: over in both cases.
+        let _ = (&mut self.task).await;
     }
 
     /// Adds what the member has to say to the status sentence.

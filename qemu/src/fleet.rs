@@ -18,9 +18,11 @@
 
 mod follow;
 mod links;
+pub(crate) mod operator;
 pub(crate) mod prober;
 pub(crate) mod repository;
 mod seed;
+pub(crate) mod trust;
 mod write_log;
 
 use std::sync::Arc;

@@ -30,6 +30,8 @@ pub(crate) struct Scene {
     pub images: PathBuf,
     /// What a fleet's package repository serves.
     pub updates: PathBuf,
+    /// The agent's program as built, for what an operator does.
+    pub program: PathBuf,
     /// Where consoles and logs of this story are kept.
     pub dir: PathBuf,
     /// What executes guests here.
@@ -43,7 +45,8 @@ impl Scene {
         let dir = house.evidence("stories", name)?;
         network::enter()?;
         let accel = accel::probe(&dir).await?;
-        Ok(Self { images, updates: updates::updates(house), dir, accel, start: Instant::now() })
+        let (updates, program) = (updates::updates(house), house.built("release", "hardstand"));
+        Ok(Self { images, updates, program, dir, accel, start: Instant::now() })
     }
 
     /// Says one step with the seconds since the start.

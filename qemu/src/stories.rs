@@ -13,6 +13,7 @@ pub(crate) mod claims;
 mod faults;
 mod fleet_boot;
 mod fleet_power;
+mod roll;
 
 use std::path::PathBuf;
 
@@ -44,6 +45,8 @@ pub(crate) enum Story {
     FleetBoot,
     /// Two of three machines lose their power and come back with what they had flushed
     FleetPower,
+    /// Three machines are patched and rebooted one after the other, with the store on one of them
+    RollEmbedded,
 }
 
 impl Story {
@@ -58,7 +61,7 @@ impl Story {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
-            Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
+            Self::FleetBoot | Self::FleetPower | Self::RollEmbedded => fleet::RECIPE,
         }
     }
 }
@@ -76,6 +79,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::AgentHung => agent_hung::run(&scene).await,
         Story::FleetBoot => fleet_boot::run(&scene).await,
         Story::FleetPower => fleet_power::run(&scene).await,
+        Story::RollEmbedded => roll::run(&scene, fleet::trust::Engine::Embedded).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());

@@ -71,6 +71,11 @@ impl Link {
         self.watch.is_some()
     }
 
+    /// Why the store cannot be used; `None` while it can.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        (!self.trouble.is_empty()).then_some(self.trouble.as_str())
+    }
+
     /// The session's number, while it is alive.
     pub(super) fn session(&self) -> Option<hardstand_core::store::SessionId> {
         self.session.as_ref().filter(|session| session.is_alive()).map(Session::id)
@@ -96,6 +101,9 @@ impl Link {
             && let Err(error) = self.open_session().await
         {
             self.note_trouble(&error.to_string());
+        }
+        if self.watch.is_some() && self.session.is_some() {
+            self.trouble.clear();
         }
     }
 

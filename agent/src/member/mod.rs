@@ -7,6 +7,7 @@
 mod lead;
 mod link;
 mod tell;
+mod troubles;
 mod turn;
 
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use hardstand_core::journal::Journal;
 use hardstand_core::reading::Reading;
 use hardstand_core::settings::StoreSettings;
 use hardstand_core::step::{self, ActState, Facts, Identity, Streak};
-use hardstand_core::{Settings, status::Brief};
+use hardstand_core::{Finding, Settings, status::Brief};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -26,11 +27,12 @@ use crate::facts::{self, Known, Sources};
 use crate::helper::Client;
 use crate::host::clock::boottime;
 use crate::host::systemd::jobs::Jobs;
-use crate::journal::JournalFile;
+use crate::journal::{JournalError, JournalFile};
 use crate::report::published::Published;
 
 use link::Link;
 use tell::Teller;
+use troubles::Troubles;
 use turn::Progress;
 
 /// How often the member looks when nothing is told to it: facts such as a stopped unit come without an event.
@@ -45,8 +47,8 @@ pub(crate) struct Standing {
     pub(crate) busy: bool,
     /// One line for the status: `verifying: gates must hold for the streak`; empty while there is nothing to say.
     pub(crate) sentence: String,
-    /// Why nothing is begun or ended at all, if so: the journal cannot be used.
-    pub(crate) stopped: Option<String>,
+    /// What is wrong with the node's part in its fleet.
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// What a member is made of.
@@ -68,15 +70,15 @@ pub(crate) struct Parts {
 /// Runs until it is dropped.
 pub(crate) async fn run(parts: Parts) {
     let standing = parts.standing.clone();
-    let why = match JournalFile::open(&parts.state) {
+    let error = match JournalFile::open(&parts.state) {
         Ok((file, journal)) => Member::new(parts, file, journal).run().await,
-        Err(error) => error.to_string(),
+        Err(error) => error,
     };
-    tracing::error!(why, "the journal cannot be used; nothing is begun or ended");
+    tracing::error!(%error, "the journal cannot be used; nothing is begun or ended");
     standing.send_replace(Standing {
         busy: false,
         sentence: "stopped: the journal cannot be used".to_owned(),
-        stopped: Some(why),
+        findings: vec![error.finding(unix_seconds())],
     });
     std::future::pending::<()>().await;
 }
@@ -96,6 +98,7 @@ struct Member {
     standing: watch::Sender<Standing>,
     /// The last reason to wait, so that each is logged once.
     waited_for: String,
+    troubles: Troubles,
 }
 
 impl Member {
@@ -117,11 +120,12 @@ impl Member {
             passes: parts.passes,
             standing: parts.standing,
             waited_for: String::new(),
+            troubles: Troubles::default(),
         }
     }
 
     /// Turns until the journal cannot be written; says why.
-    async fn run(mut self) -> String {
+    async fn run(mut self) -> JournalError {
         loop {
             self.link.keep(self.journal.seen.as_ref()).await;
             let facts = self.facts().await;
@@ -129,7 +133,7 @@ impl Member {
             match self.take(turn).await {
                 Ok(Progress::Moved) => continue,
                 Ok(Progress::Waits(why)) => self.note_wait(why),
-                Err(error) => return error.to_string(),
+                Err(error) => return error,
             }
             let led = self.lead(&facts).await;
             self.tell(&facts).await;
@@ -162,7 +166,8 @@ impl Member {
         let phase = self.journal.phase;
         let idle = self.journal.journey.is_none() && self.journal.hold.is_none();
         let sentence = if idle && self.link.is_connected() { String::new() } else { format!("{phase}: {why}") };
-        let told = Standing { busy: self.journal.journey.is_some(), sentence, stopped: None };
+        let findings = self.troubles.note(self.journal.hold.as_ref(), self.link.trouble());
+        let told = Standing { busy: self.journal.journey.is_some(), sentence, findings };
         self.standing.send_if_modified(|standing| {
             let changed = *standing != told;
             *standing = told;
@@ -189,6 +194,12 @@ impl Member {
 /// Milliseconds since this boot.
 fn now_ms() -> u64 {
     u64::try_from(boottime().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Seconds since 1970, for people.
+fn unix_seconds() -> u64 {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Whether this node is to be a member of a fleet.

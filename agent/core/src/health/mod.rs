@@ -101,6 +101,19 @@ impl Health {
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
+
+    /// Adds findings that no collector has seen: those of the agent about itself. The verdict follows.
+    pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.findings.extend(findings);
+        self.order();
+    }
+
+    fn order(&mut self) {
+        self.findings.sort_by(|a, b| {
+            b.severity.cmp(&a.severity).then_with(|| a.check.cmp(&b.check)).then_with(|| a.subject.cmp(&b.subject))
+        });
+        self.verdict = self.findings.first().map_or(Severity::Unknown, |worst| worst.severity);
+    }
 }
 
 /// Judges one pass. `history` is what earlier passes left, and is brought up to date.
@@ -130,13 +143,12 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
         let evidence = format!("{why}; what vanished or rose before this start cannot be told");
         court.find(("agent.history", "agent"), Severity::Warn, Gate::Warns, "memory of earlier passes lost", evidence);
     }
-    let mut findings = court.findings;
+    let findings = court.findings;
     history.end();
-    findings.sort_by(|a, b| {
-        b.severity.cmp(&a.severity).then_with(|| a.check.cmp(&b.check)).then_with(|| a.subject.cmp(&b.subject))
-    });
-    let verdict = findings.first().map_or(Severity::Unknown, |worst| worst.severity);
-    Health { node: seen.node.clone(), verdict, findings, collectors: seen.collectors() }
+    let collectors = seen.collectors();
+    let mut health = Health { node: seen.node.clone(), verdict: Severity::Unknown, findings, collectors };
+    health.order();
+    health
 }
 
 /// One pass under judgement: the facts, the limits, the memory, and the findings so far.
