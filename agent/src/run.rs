@@ -128,7 +128,8 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
             member.add_to(&mut sentence);
         }
         keep(state.as_mut(), &history, seen.at.boottime_seconds, false);
-        let pass = Arc::new(Published::new(seen, health));
+        let standing = member.as_ref().map(|member| member.standing.borrow().clone());
+        let pass = Arc::new(Published::new(seen, health, standing));
         match &doors {
             Some((_, publish)) => {
                 publish.send_replace(pass);

@@ -84,13 +84,12 @@ impl Topology {
         self
     }
 
-    /// Makes every machine a member of one etcd. Without certificates: a story about trust brings its own `etcd.env` and
-    /// certificates as files instead.
+    /// Makes every machine a member of one etcd without certificates. [`trust::Trust::enlist`] makes one with.
     #[must_use]
     pub(crate) fn etcd(mut self) -> Self {
         let all = self.seeds.clone();
         for seed in &mut self.seeds {
-            seed.files.push(seed.etcd(&all));
+            seed.files.push(seed.etcd(&all, false));
         }
         self
     }

@@ -5,10 +5,11 @@
 use serde::{Deserialize, Serialize};
 
 /// Where a node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Nothing to do.
+    #[default]
     Idle,
     /// An order is there, and its gates are good.
     Gated,

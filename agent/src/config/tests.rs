@@ -62,7 +62,7 @@ rol = \"proxmox\"
 intervall_secs = 10
 wake = true
 
-[store]
+[stores]
 engine = \"etcd\"
 
 [thresholds]

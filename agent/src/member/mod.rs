@@ -15,9 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hardstand_core::journal::Journal;
+use hardstand_core::phase::Phase;
 use hardstand_core::reading::Reading;
+use hardstand_core::rollout::RolloutState;
 use hardstand_core::settings::StoreSettings;
 use hardstand_core::step::{self, ActState, Facts, Identity, Streak};
+use hardstand_core::view::View;
 use hardstand_core::{Finding, Settings, status::Brief};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -49,6 +52,38 @@ pub(crate) struct Standing {
     pub(crate) sentence: String,
     /// What is wrong with the node's part in its fleet.
     pub(crate) findings: Vec<Finding>,
+    /// Where its journey is.
+    pub(crate) phase: Phase,
+    /// Whether it stands still until a person has looked.
+    pub(crate) held: bool,
+    /// What the store shows; `None` while it cannot be read.
+    pub(crate) fleet: Option<FleetStanding>,
+}
+
+/// The fleet, for the metrics page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct FleetStanding {
+    /// Whether this node leads.
+    pub(crate) leads: bool,
+    /// Whether a halt is in force.
+    pub(crate) halted: bool,
+    /// Leases that are taken.
+    pub(crate) leases: u32,
+    /// The rollout under way, or the last one.
+    pub(crate) rollout: Option<RolloutStanding>,
+}
+
+/// A rollout, for the metrics page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RolloutStanding {
+    /// What people call it.
+    pub(crate) name: String,
+    /// Its state.
+    pub(crate) state: RolloutState,
+    /// Nodes that are done.
+    pub(crate) done: u32,
+    /// All its nodes.
+    pub(crate) nodes: u32,
 }
 
 /// What a member is made of.
@@ -79,6 +114,8 @@ pub(crate) async fn run(parts: Parts) {
         busy: false,
         sentence: "stopped: the journal cannot be used".to_owned(),
         findings: vec![error.finding(unix_seconds())],
+        held: true,
+        ..Standing::default()
     });
     std::future::pending::<()>().await;
 }
@@ -167,7 +204,14 @@ impl Member {
         let idle = self.journal.journey.is_none() && self.journal.hold.is_none();
         let sentence = if idle && self.link.is_connected() { String::new() } else { format!("{phase}: {why}") };
         let findings = self.troubles.note(self.journal.hold.as_ref(), self.link.trouble());
-        let told = Standing { busy: self.journal.journey.is_some(), sentence, findings };
+        let told = Standing {
+            busy: self.journal.journey.is_some(),
+            sentence,
+            findings,
+            phase,
+            held: self.journal.hold.is_some(),
+            fleet: self.link.is_connected().then(|| fleet_standing(&self.link.view, &self.me.node)),
+        };
         self.standing.send_if_modified(|standing| {
             let changed = *standing != told;
             *standing = told;
@@ -188,6 +232,25 @@ impl Member {
             _ = self.passes.changed() => {}
             () = sleep(look) => {}
         }
+    }
+}
+
+fn fleet_standing(view: &View, me: &str) -> FleetStanding {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let rollout = view.plan().map(|(rollout, plan)| {
+        let done = plan.value.nodes.iter().filter(|part| view.done(&rollout.value.plan, &part.node).is_some()).count();
+        RolloutStanding {
+            name: rollout.value.name.clone(),
+            state: rollout.value.state,
+            done: count(done),
+            nodes: count(plan.value.nodes.len()),
+        }
+    });
+    FleetStanding {
+        leads: view.leader.as_ref().is_some_and(|leader| leader.value.node == me),
+        halted: view.halt.is_some(),
+        leases: count(view.leases.len()),
+        rollout,
     }
 }
 

@@ -10,20 +10,22 @@ use serde::Serialize;
 
 use super::document::{HealthDocument, InventoryDocument};
 use super::metrics::{self, Asked, Format};
+use crate::member::Standing;
 
 /// One judged pass.
 #[derive(Debug)]
 pub(crate) struct Published {
     observed: Observed,
     health: Health,
+    standing: Option<Standing>,
     openmetrics: OnceLock<Bytes>,
     text: OnceLock<Bytes>,
 }
 
 impl Published {
-    /// A pass that was just judged.
-    pub(crate) fn new(observed: Observed, health: Health) -> Self {
-        Self { observed, health, openmetrics: OnceLock::new(), text: OnceLock::new() }
+    /// A pass that was just judged, and where the node stands in its fleet if it is in one.
+    pub(crate) fn new(observed: Observed, health: Health, standing: Option<Standing>) -> Self {
+        Self { observed, health, standing, openmetrics: OnceLock::new(), text: OnceLock::new() }
     }
 
     /// What was seen, and what it means.
@@ -39,7 +41,10 @@ impl Published {
             Format::OpenMetrics => &self.openmetrics,
             Format::Text => &self.text,
         };
-        (ages, rest.get_or_init(|| metrics::render(&self.observed, &self.health, format)).clone())
+        (
+            ages,
+            rest.get_or_init(|| metrics::render(&self.observed, &self.health, self.standing.as_ref(), format)).clone(),
+        )
     }
 
     fn age_seconds(&self, boottime_seconds: f64) -> f64 {

@@ -11,6 +11,9 @@ use crate::network::{guest_address, guest_mac};
 /// Written by `systemd-tmpfiles` once, when the file is not there yet.
 const FILES: &str = "tmpfiles.extra";
 
+/// Where etcd finds `ca.crt`, `member.crt` and `member.key`, when it speaks TLS.
+pub(super) const ETCD_TLS: &str = "/etc/hardstand-lab/etcd";
+
 /// A file that is there from the first boot on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeedFile {
@@ -69,19 +72,29 @@ impl Seed {
         guest_address(self.last)
     }
 
-    /// What makes it a member of an etcd of `all`, without certificates.
-    pub(super) fn etcd(&self, all: &[Self]) -> SeedFile {
+    /// What makes it a member of an etcd of `all`. With `tls` members and clients show certificates (those of [`ETCD_TLS`])
+    /// and believe none else; without, everybody on the lab's network may ask.
+    pub(super) fn etcd(&self, all: &[Self], tls: bool) -> SeedFile {
         let (name, own) = (&self.name, self.address());
+        let scheme = if tls { "https" } else { "http" };
         let members: Vec<String> =
-            all.iter().map(|member| format!("{}=http://{}:2380", member.name, member.address())).collect();
-        let text = format!(
+            all.iter().map(|member| format!("{}={scheme}://{}:2380", member.name, member.address())).collect();
+        let mut text = format!(
             "ETCD_NAME={name}\nETCD_INITIAL_CLUSTER={}\nETCD_INITIAL_CLUSTER_STATE=new\n\
-             ETCD_INITIAL_CLUSTER_TOKEN=hardstand-lab\nETCD_LISTEN_PEER_URLS=http://{own}:2380\n\
-             ETCD_INITIAL_ADVERTISE_PEER_URLS=http://{own}:2380\n\
-             ETCD_LISTEN_CLIENT_URLS=http://{own}:2379,http://127.0.0.1:2379\n\
-             ETCD_ADVERTISE_CLIENT_URLS=http://{own}:2379\n",
+             ETCD_INITIAL_CLUSTER_TOKEN=hardstand-lab\nETCD_LISTEN_PEER_URLS={scheme}://{own}:2380\n\
+             ETCD_INITIAL_ADVERTISE_PEER_URLS={scheme}://{own}:2380\n\
+             ETCD_LISTEN_CLIENT_URLS={scheme}://{own}:2379,{scheme}://127.0.0.1:2379\n\
+             ETCD_ADVERTISE_CLIENT_URLS={scheme}://{own}:2379\n",
             members.join(",")
         );
+        if tls {
+            for (whom, ca) in [("", "ETCD_TRUSTED_CA_FILE"), ("PEER_", "ETCD_PEER_TRUSTED_CA_FILE")] {
+                text += &format!(
+                    "ETCD_{whom}CERT_FILE={ETCD_TLS}/member.crt\nETCD_{whom}KEY_FILE={ETCD_TLS}/member.key\n\
+                     {ca}={ETCD_TLS}/ca.crt\nETCD_{whom}CLIENT_CERT_AUTH=true\n"
+                );
+            }
+        }
         SeedFile::plain("/etc/hardstand-lab/etcd.env", text)
     }
 

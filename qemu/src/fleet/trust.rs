@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use hardstand_exec::Run;
 
+use super::seed::ETCD_TLS;
 use super::{Seed, SeedFile, Topology};
 
 /// Making a key takes milliseconds.
@@ -49,18 +50,24 @@ impl Trust {
             let names = ["issue", "node", &seed.name, "--ca", &ca, "--out", &out];
             let addresses = ["--address", &address, "--address", "127.0.0.1", "--address", &seed.name];
             self.ca(&[&names[..], &addresses[..]].concat()).await?;
-            let owner = |file: &str, mode| -> Result<SeedFile> {
-                let from = if file.starts_with("node-") { &out } else { &ca };
-                let from = Path::new(from).join(file);
-                let text = std::fs::read_to_string(&from).with_context(|| format!("reading {}", from.display()))?;
-                let (user, group) = ("root", "hardstand");
-                Ok(SeedFile { path: format!("{CREDENTIALS}/{file}"), mode, user, group, text })
+            let read = |path: String| std::fs::read_to_string(&path).with_context(|| format!("reading {path}"));
+            let authority = read(format!("{ca}/ca.crt"))?;
+            let (certificate, key) =
+                (read(format!("{out}/node-{}.crt", seed.name))?, read(format!("{out}/node-{}.key", seed.name))?);
+            let mut put = |path: String, mode, group, text: &str| {
+                seed.files.push(SeedFile { path, mode, user: "root", group, text: text.to_owned() });
             };
-            let certificate = format!("node-{}", seed.name);
-            seed.files.push(owner("ca.crt", "0644")?);
-            seed.files.push(owner("crl.pem", "0644")?);
-            seed.files.push(owner(&format!("{certificate}.crt"), "0644")?);
-            seed.files.push(owner(&format!("{certificate}.key"), "0640")?);
+            let own = format!("{CREDENTIALS}/node-{}", seed.name);
+            put(format!("{CREDENTIALS}/ca.crt"), "0644", "hardstand", &authority);
+            put(format!("{CREDENTIALS}/crl.pem"), "0644", "hardstand", &read(format!("{ca}/crl.pem"))?);
+            put(format!("{own}.crt"), "0644", "hardstand", &certificate);
+            put(format!("{own}.key"), "0640", "hardstand", &key);
+            if engine == Engine::Etcd {
+                put(format!("{ETCD_TLS}/ca.crt"), "0644", "etcd", &authority);
+                put(format!("{ETCD_TLS}/member.crt"), "0644", "etcd", &certificate);
+                put(format!("{ETCD_TLS}/member.key"), "0640", "etcd", &key);
+                seed.files.push(seed.etcd(&all, true));
+            }
             let settings = store_settings(engine, seed, &all);
             seed.files.push(SeedFile::plain("/etc/hardstand/agent.toml.d/60-store.toml", settings));
         }

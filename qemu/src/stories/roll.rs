@@ -39,7 +39,7 @@ streak = "20s"
 "#;
 
 pub(crate) async fn run(scene: &Scene, engine: Engine) -> Result<()> {
-    let (mut fleet, operator) = up(scene, engine).await?;
+    let (fleet, operator) = up(scene, engine).await?;
     let kernels = [kernel(&fleet, "node1").await?, kernel(&fleet, "node2").await?, kernel(&fleet, "nas").await?];
 
     fleet.repository.publish(Version::Two)?;

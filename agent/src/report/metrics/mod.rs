@@ -4,6 +4,7 @@
 //! counted is written as 0. What is not known (a sleeping disk's temperature) has no sample, for any number would be a
 //! lie. node_exporter's names are kept where the meaning is the same.
 
+mod fleet;
 mod health;
 mod load;
 mod page;
@@ -17,18 +18,21 @@ pub(crate) use page::Format;
 use page::{Kind, Page};
 pub(crate) use storage::transport_word;
 
+use crate::member::Standing;
+
 /// Room for the page of a usual node; a larger one grows.
 const PAGE_BYTES: usize = 48 * 1024;
 /// Room for the lines that are made for each request.
 const AGES_BYTES: usize = 2 * 1024;
 
 /// Renders the part of the page that belongs to one pass.
-pub(crate) fn render(observed: &Observed, health: &Health, format: Format) -> Bytes {
+pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Standing>, format: Format) -> Bytes {
     let mut page = Page::new(format, PAGE_BYTES);
     health::write(&mut page, observed, health);
     load::write(&mut page, observed);
     storage::write(&mut page, observed, health);
     system::write(&mut page, observed);
+    fleet::write(&mut page, standing);
     page.finish()
 }
 

@@ -5,11 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use hardstand_core::observed::{Moment, Role};
+use hardstand_core::phase::Phase;
 use hardstand_core::reading::Sample;
+use hardstand_core::rollout::RolloutState;
 use hardstand_core::{History, Observed, Settings, judge};
 use hardstand_exec::Run;
 
 use super::{Asked, Format, render, render_ages};
+use crate::member::{FleetStanding, RolloutStanding, Standing};
 use crate::report::golden::assert_golden;
 use crate::report::samples::{NOW, finding, observed, sick};
 
@@ -23,10 +26,17 @@ fn page(observed: &Observed, format: Format) -> String {
     health.findings.push(finding(hardstand_core::Severity::Crit, hardstand_core::Gate::Blocks, gone, 1));
     let asked = Asked { pass_age_seconds: 4.5, unix_seconds: NOW as f64 + 4.5 };
     let ages = render_ages(observed, asked, format);
-    let rest = render(observed, &health, format);
+    let rest = render(observed, &health, Some(&standing()), format);
     let page = String::from_utf8([ages, rest].concat()).unwrap();
     page.replace(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), "version=\"VERSION\"")
         .replace(&format!("machine=\"{}\"", std::env::consts::ARCH), "machine=\"ARCH\"")
+}
+
+/// A node that verifies while another one's rollout is half done.
+fn standing() -> Standing {
+    let rollout = RolloutStanding { name: "2026-12".into(), state: RolloutState::Running, done: 1, nodes: 3 };
+    let fleet = FleetStanding { leads: true, halted: false, leases: 1, rollout: Some(rollout) };
+    Standing { busy: true, phase: Phase::Verifying, fleet: Some(fleet), ..Standing::default() }
 }
 
 /// Every string of the pass that can come from outside holds what would break a line.
@@ -93,7 +103,7 @@ fn a_disk_that_vanished_stays_on_the_page_with_0() {
     seen.disks = Sample::fresh(Vec::new(), 0.0);
     seen.at.boottime_seconds += 10.0;
     let health = judge(&seen, &settings, &mut history);
-    let page = render(&seen, &health, Format::Text);
+    let page = render(&seen, &health, None, Format::Text);
     let page = std::str::from_utf8(&page).unwrap();
     assert!(page.contains("\nhardstand_disk_present{serial=\"S5GXNX0T123456A\"} 0\n"), "{page}");
 }

@@ -26,7 +26,7 @@ fn seen_now() -> hardstand_core::Observed {
 }
 
 fn fixture() -> Fixture {
-    let (publish, published) = watch::channel(Arc::new(Published::new(seen_now(), sick())));
+    let (publish, published) = watch::channel(Arc::new(Published::new(seen_now(), sick(), None)));
     let (forget, wishes) = mpsc::channel(1);
     Fixture { shared: Shared { published, forget }, publish, wishes, dir: tempfile::tempdir().unwrap() }
 }
@@ -97,7 +97,7 @@ fn the_socket_serves_the_documents_of_the_newest_pass() {
         assert!(health.contains(r#"{"schema":"hardstand.health/1","node":"pve1","verdict":"crit""#), "{health}");
         let mut healthy = sick();
         healthy.verdict = hardstand_core::Severity::Ok;
-        fixture.publish.send_replace(Arc::new(Published::new(seen_now(), healthy)));
+        fixture.publish.send_replace(Arc::new(Published::new(seen_now(), healthy, None)));
         let health = ask_unix(&fixture.socket(), "GET", "/v1/health").await;
         assert!(health.contains(r#""verdict":"ok""#), "{health}");
         let inventory = ask_unix(&fixture.socket(), "GET", "/v1/inventory").await;
@@ -171,7 +171,7 @@ fn what_the_kernel_keeps_for_root_is_left_out_for_others() {
     if let hardstand_core::Reading::Known(inventory) = &mut seen.inventory.reading {
         inventory.dmi.product_serial = Some("PF2SECRET".into());
     }
-    let published = Published::new(seen, sick());
+    let published = Published::new(seen, sick(), None);
     let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
     assert!(text(published.inventory_json(true)).contains("PF2SECRET"));
     assert!(!text(published.inventory_json(false)).contains("PF2SECRET"));
