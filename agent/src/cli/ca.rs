@@ -74,7 +74,8 @@ pub(super) enum IssueCommand {
 pub(super) struct LeafArgs {
     /// Its name: lower case, digits, '-' and '.'.
     name: String,
-    /// Where to put the key and the certificate, instead of issued/ below the authority.
+    /// Where to put the key and the certificate, with ca.crt and crl.pem beside them: what goes to its owner as it is.
+    /// issued/ below the authority when absent.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]

@@ -18,7 +18,7 @@ use rustls::crypto::SecureRandom;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::files::{PUBLIC, SECRET, read, replace, write_new};
+use super::files::{PUBLIC, SECRET, make_room, read, replace, write_new};
 use super::{Identity, TrustError};
 
 const DAY_SECONDS: u64 = 24 * 3600;
@@ -111,7 +111,8 @@ impl Authority {
         &self.ledger.issued
     }
 
-    /// Makes a key and a certificate for somebody, as `NAME.key` and `NAME.crt` in `out`.
+    /// Makes a key and a certificate for somebody, as `ROLE-NAME.key` and `ROLE-NAME.crt` in `out`, which is made where
+    /// it is missing and then holds all that its owner needs: `ca.crt` and `crl.pem` beside them.
     ///
     /// # Errors
     /// When an address is none, or the files are there already.
@@ -122,10 +123,16 @@ impl Authority {
         out: Option<&Path>,
         now_unix_seconds: u64,
     ) -> Result<(PathBuf, PathBuf), TrustError> {
-        let out = out.map_or_else(|| self.dir.join("issued"), Path::to_owned);
+        let room = out.map_or_else(|| self.dir.join("issued"), Path::to_owned);
+        make_room(&room)?;
+        let (ours, theirs) = (self.dir.join("ca.crt"), room.join("ca.crt"));
+        if out.is_some() && theirs.exists() && read(&theirs)? != read(&ours)? {
+            let why = format!("{} is of another authority; name another directory with --out", theirs.display());
+            return Err(TrustError::Refused { why });
+        }
         let (key_path, path) = (
-            out.join(format!("{}-{}.key", who.role.name(), who.name)),
-            out.join(format!("{}-{}.crt", who.role.name(), who.name)),
+            room.join(format!("{}-{}.key", who.role.name(), who.name)),
+            room.join(format!("{}-{}.crt", who.role.name(), who.name)),
         );
         if let Some(taken) = [&key_path, &path].into_iter().find(|path| path.symlink_metadata().is_ok()) {
             let why = format!("{} exists; move it away, or name another directory with --out", taken.display());
@@ -151,6 +158,11 @@ impl Authority {
         self.renew(now_unix_seconds)?;
         write_new(&key_path, &key.serialize_pem(), SECRET)?;
         write_new(&path, &certificate.pem(), PUBLIC)?;
+        if out.is_some() {
+            for file in ["ca.crt", "crl.pem"] {
+                replace(&room.join(file), &read(&self.dir.join(file))?)?;
+            }
+        }
         Ok((path, key_path))
     }
 
@@ -311,5 +323,23 @@ mod tests {
         Authority::init(dir.path(), 1_800_000_000).unwrap();
         std::fs::write(dir.path().join("issued.json"), "{\"version\": 1, \"li").unwrap();
         assert!(matches!(Authority::open(dir.path()), Err(TrustError::Content { .. })));
+    }
+
+    #[test]
+    fn what_goes_to_its_owner_is_whole_and_of_one_authority() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut authority = Authority::init(&dir.path().join("ca"), 1_700_000_000).unwrap();
+        let out = dir.path().join("for/anna");
+        let who = Identity::new(Role::Operator, "anna").unwrap();
+        authority.issue(&who, &[], Some(&out), 1_700_000_000).unwrap();
+        let mut names: Vec<_> = std::fs::read_dir(&out).unwrap().map(|one| one.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["ca.crt", "crl.pem", "operator-anna.crt", "operator-anna.key"]);
+        assert_eq!(std::fs::read(out.join("ca.crt")).unwrap(), std::fs::read(dir.path().join("ca/ca.crt")).unwrap());
+        let mut other = Authority::init(&dir.path().join("other"), 1_700_000_000).unwrap();
+        let ben = Identity::new(Role::Operator, "ben").unwrap();
+        let told = other.issue(&ben, &[], Some(&out), 1_700_000_000).unwrap_err().to_string();
+        assert!(told.contains("another authority"), "{told}");
+        assert!(!out.join("operator-ben.key").exists());
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::TrustError;
@@ -20,6 +20,12 @@ pub(super) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), TrustE
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     sync_room(path)
+}
+
+/// Makes a directory that only its owner enters, where there is none.
+pub(super) fn make_room(dir: &Path) -> Result<(), TrustError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| TrustError::File { doing: "making", path: dir.to_owned(), source })
 }
 
 /// Replaces a file as a whole.
