@@ -37,6 +37,18 @@ pub struct Journal {
     pub finished: Vec<String>,
     /// The store as this node last wrote to it.
     pub seen: Option<KnownStore>,
+    /// The last plan this node carried out.
+    #[serde(default)]
+    pub ran: Option<Ran>,
+}
+
+/// A plan that a node has carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// The plan's SHA-256.
+    pub plan: String,
+    /// When it ended, by this node's own clock: seconds since 1970.
+    pub at_unix_seconds: u64,
 }
 
 /// The store as a node knows it: if the same life of it no longer has this record, it was restored.
@@ -114,6 +126,7 @@ impl Default for Journal {
             denied: Vec::new(),
             finished: Vec::new(),
             seen: None,
+            ran: None,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod observed;
 pub mod operator;
 pub mod phase;
 pub mod plan;
+pub mod planner;
 pub mod reading;
 pub mod rollout;
 pub mod safety;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::{Group, Policy};
-use crate::plan::NodePlan;
+use crate::plan::{NodePlan, PackageChange};
 use crate::rollout::RolloutState;
 use crate::status::{Blocker, Brief, Report};
 use crate::step::bad_gates;
@@ -28,7 +28,70 @@ pub fn blockers(view: &View, part: &NodePlan, opening: &Opening, now_ms: u64) ->
     blockers.extend(own_state(view, part, policy, now_ms));
     blockers.extend(group_gates(view, group, policy, &part.node, now_ms));
     blockers.extend(quorum(view, &part.node, now_ms));
+    blockers.extend(store_last(view, policy, &part.node));
+    blockers.extend(ripe(view, policy, part));
     blockers
+}
+
+/// A node that hosts the embedded store goes when every other node of the plan is done, whatever its group (S15).
+fn store_last(view: &View, policy: &Policy, node: &str) -> Option<Blocker> {
+    let hosts_store = |node: &str| policy.groups.iter().any(|group| group.store_hosts.iter().any(|host| host == node));
+    if !hosts_store(node) {
+        return None;
+    }
+    let (rollout, plan) = view.plan()?;
+    let before = plan.value.nodes.iter().filter(|other| other.node != node && !hosts_store(&other.node));
+    let open = before.map(|other| &other.node).find(|other| view.done(&rollout.value.plan, other).is_none())?;
+    let why = format!("{node} hosts the store, so it goes last, and {open} is not done");
+    Some(Blocker::new("store.last", node, why, format!("wait for {open}: hardstand rollout watch")))
+}
+
+/// A package set is old enough on offer, or the canary has run all of it for long enough.
+fn ripe(view: &View, policy: &Policy, part: &NodePlan) -> Option<Blocker> {
+    let rules = &policy.updates;
+    let node = part.node.as_str();
+    if part.packages.is_empty() || rules.canary.as_deref() == Some(node) {
+        return None;
+    }
+    let proven = rules.canary.as_deref().map(|canary| canary_ran(view, canary, part, rules.canary_hours));
+    let updates = view.updates.get(node).map(|updates| &updates.value);
+    let offered_hours = updates.map_or(0, |updates| updates.on_offer_seconds / 3_600);
+    let cooled = rules.cool_hours > 0 && offered_hours >= rules.cool_hours;
+    match proven {
+        Some(Ok(())) => None,
+        _ if cooled => None,
+        None if rules.cool_hours == 0 => None,
+        None => {
+            let why = format!("its packages are on offer for {offered_hours} of {} h", rules.cool_hours);
+            Some(Blocker::new("updates.cool", node, why, "wait, or change [updates] cool_hours of the policy"))
+        }
+        Some(Err(why)) => {
+            let way_out = "wait for the canary, or change [updates] canary of the policy";
+            Some(Blocker::new("updates.canary", node, why, way_out))
+        }
+    }
+}
+
+/// Whether the canary has run every version of this part that it has packages of, for this long.
+fn canary_ran(view: &View, canary: &str, part: &NodePlan, hours: u64) -> Result<(), String> {
+    let ran = view.reports.get(canary).and_then(|report| report.value.ran.as_ref());
+    let (plan, for_hours) = ran.ok_or_else(|| format!("the canary {canary} has run no plan yet"))?;
+    let ran = view.plans.get(plan).and_then(|plan| plan.value.of(canary));
+    let ran = ran.ok_or_else(|| format!("the plan that the canary {canary} ran last is no longer in the store"))?;
+    let known = |change: &PackageChange| {
+        ran.packages.changes().iter().any(|other| (&other.name, &other.to) == (&change.name, &change.to))
+    };
+    if let Some(new) = part.packages.changes().iter().find(|change| !known(change)) {
+        return Err(format!(
+            "the canary {canary} has not run {} {}",
+            new.name,
+            new.to.as_deref().unwrap_or("(removed)")
+        ));
+    }
+    if *for_hours < hours {
+        return Err(format!("the canary {canary} has run them for {for_hours} of {hours} h"));
+    }
+    Ok(())
 }
 
 /// Halt, rollout, window and the store itself.

@@ -110,6 +110,9 @@ pub struct Report {
     pub votes: Vec<Votes>,
     /// The highest plan serial it has obeyed (S10).
     pub plan_floor: u64,
+    /// The last plan it has carried out, and for how many hours it has run what that installed, by its own clock.
+    #[serde(default)]
+    pub ran: Option<(String, u64)>,
     /// Sequence and hash of the last audit record it had seen written: a store that does not know it was restored.
     pub sequence: u64,
 }

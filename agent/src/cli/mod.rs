@@ -5,6 +5,8 @@
 mod ca;
 mod client;
 mod config;
+mod desk;
+mod fleet;
 mod forget;
 mod generate;
 mod health;
@@ -14,6 +16,7 @@ mod parse;
 mod source;
 mod stale;
 mod status;
+mod store;
 mod watch;
 
 use std::path::PathBuf;
@@ -60,6 +63,12 @@ enum Command {
     Status(ViewArgs),
     /// Show what the machine is made of.
     Inventory(inventory::InventoryArgs),
+    /// Make the fleet's store and look at it.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Apply, show and compare the fleet's policy.
+    #[command(subcommand)]
+    Fleet(fleet::FleetCommand),
     /// Keep the fleet's own certificate authority.
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -115,6 +124,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Health(args) => return health::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Inventory(args) => inventory::run(&args),
+        Command::Store(command) => store::run(&command),
+        Command::Fleet(command) => fleet::run(&command),
         Command::Ca(command) => ca::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Parse(args) => parse::run(&args),

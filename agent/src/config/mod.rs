@@ -4,6 +4,7 @@
 //! else. It must never let an unknown key pass. All errors of one run are listed, each with its place and a way out.
 
 mod check;
+pub(crate) mod fleet;
 mod fragment;
 mod merge;
 

@@ -129,6 +129,10 @@ impl Member {
             findings: facts.findings.clone(),
             votes,
             plan_floor: self.journal.plan_floor,
+            ran: self.journal.ran.as_ref().map(|ran| {
+                let hours = facts.unix_seconds.saturating_sub(ran.at_unix_seconds) / 3_600;
+                (ran.plan.clone(), hours)
+            }),
             sequence: 0,
         }
     }

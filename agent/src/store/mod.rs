@@ -11,7 +11,7 @@ mod embedded;
 pub(crate) mod etcd;
 mod limits;
 #[cfg(test)]
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod open;
 pub(crate) mod records;
 mod remote;

@@ -643,6 +643,7 @@ impl World {
             findings: facts.findings.clone(),
             votes: vec![Votes { set: "store".to_owned(), voters: names, up: Some(up) }],
             plan_floor: this.journal.plan_floor,
+            ran: None,
             sequence: 0,
         };
         if let Some((last, at_ms)) = &agent.reported {

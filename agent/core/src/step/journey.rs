@@ -6,6 +6,7 @@ use super::{
     ActState, Court, Denied, Done, Event, Hold, Journal, Journey, Key, LeaseState, NodePlan, Phase, REBOOT_ATTEMPTS,
     Reading, RebootKind, Record, RolloutState, Step, Transition, Turn, lease,
 };
+use crate::journal::Ran;
 use crate::phase::next;
 use crate::rollout::Ending;
 
@@ -219,6 +220,9 @@ impl Court<'_> {
         };
         let spent = then.journey.take().map(|journey| journey.spent).unwrap_or_default();
         then.finish(journey.order.uid.clone());
+        if journey.ending() == Ending::Verified {
+            then.ran = Some(Ran { plan: journey.order.plan.clone(), at_unix_seconds: self.facts.unix_seconds });
+        }
         let token = &journey.order.token;
         let (Some(lease), Some(incarnation)) = (self.own_lease(token), &self.view.incarnation) else {
             return Turn::Write(then);
