@@ -78,6 +78,20 @@ pub fn approve(view: &View, person: &Person, plan: &Seen<Plan>, id: &str, reason
     chained(view, txn, person.deed(Transition::Approved, reason).of_plan(id))
 }
 
+/// Approves a plan by an open window whose rule it matches. `person` is who starts it.
+pub fn approve_by_window(view: &View, person: &Person, plan: &Seen<Plan>, id: &str, window: &str) -> Txn<Key, Record> {
+    let by = format!("window:{window}");
+    let reason = format!("what window {window} of the policy approves, started by {}", person.name);
+    let approval = Approval { plan: id.to_owned(), by: by.clone(), reason: reason.clone() };
+    let fleet = view.policy.as_ref().map_or(0, |policy| policy.modified);
+    let txn = Txn::new()
+        .if_modified(Key::Plan(id.to_owned()), plan.modified)
+        .if_modified(Key::Fleet, fleet)
+        .if_absent(Key::Approval(id.to_owned()))
+        .put(Key::Approval(id.to_owned()), Record::Approval(approval));
+    chained(view, txn, Deed::new(Transition::Approved, by, reason, person.unix_seconds).of_plan(id))
+}
+
 /// Starts an approved plan: none is under way, and none with its serial or a higher one ran before (S10).
 ///
 /// # Errors

@@ -143,6 +143,9 @@ pub struct NodePlan {
     pub reboot: Reboot,
     /// Whether the node's services are drained first.
     pub drain: bool,
+    /// For how long at most it stays drained, in seconds, until a person sends it back; 0: it goes on.
+    #[serde(default)]
+    pub stay_seconds: u64,
     /// The kernel that must run afterwards; `None`: the one that runs now.
     pub kernel: Option<String>,
     /// Findings that stood before the rollout: afterwards it may be no worse.

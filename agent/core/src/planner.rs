@@ -27,6 +27,8 @@ pub struct Wish {
     pub packages: bool,
     /// At least this much of a restart, and why, whatever the packages need.
     pub reboot: Option<(RebootKind, String)>,
+    /// Drains the nodes and leaves them so for this long at most, in seconds; 0: no.
+    pub stay_seconds: u64,
     /// Who plans.
     pub by: String,
     /// When, by their clock; for people.
@@ -121,14 +123,15 @@ fn part(view: &View, wish: &Wish, group: &Group, node: &str) -> Result<Option<No
     if let Some((kind, why)) = wish.reboot.as_ref().filter(|(kind, _)| *kind > reboot.kind) {
         reboot = Reboot { kind: *kind, why: why.clone() };
     }
-    if packages.is_empty() && reboot.kind == RebootKind::None {
+    if packages.is_empty() && reboot.kind == RebootKind::None && wish.stay_seconds == 0 {
         return Ok(None);
     }
     Ok(Some(NodePlan {
         node: node.to_owned(),
         group: group.name.clone(),
         alone: group.alone.iter().chain(&group.store_hosts).any(|alone| alone == node),
-        drain: reboot.kind >= RebootKind::Services,
+        drain: reboot.kind >= RebootKind::Services || wish.stay_seconds > 0,
+        stay_seconds: wish.stay_seconds,
         kernel: kernel.filter(|_| reboot.kind.changes_boot_id()),
         packages,
         reboot,

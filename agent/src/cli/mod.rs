@@ -2,6 +2,7 @@
 //!
 //! It must never decide what is healthy: it shows what the agent, or one local pass, has judged.
 
+mod audit;
 mod ca;
 mod client;
 mod config;
@@ -9,10 +10,16 @@ mod desk;
 mod fleet;
 mod forget;
 mod generate;
+mod halt;
 mod health;
 mod inventory;
+mod lease;
 mod node;
+mod one;
 mod parse;
+mod rollout;
+mod rollout_watch;
+mod runbook;
 mod source;
 mod stale;
 mod status;
@@ -69,6 +76,22 @@ enum Command {
     /// Apply, show and compare the fleet's policy.
     #[command(subcommand)]
     Fleet(fleet::FleetCommand),
+    /// Plan, approve, start and follow a rollout.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
+    /// Stop everything that has not begun, at once, until somebody lifts it.
+    Halt(halt::HaltArgs),
+    /// Look at one node; drain, restart or patch it alone.
+    #[command(subcommand)]
+    Node(one::NodeCommand),
+    /// Look at leases; take one from a machine that is off for good.
+    #[command(subcommand)]
+    Lease(lease::LeaseCommand),
+    /// Show, check and export the record of everything that was decided.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Print a rollout's record as Markdown.
+    Runbook(runbook::RunbookArgs),
     /// Keep the fleet's own certificate authority.
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -126,6 +149,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Inventory(args) => inventory::run(&args),
         Command::Store(command) => store::run(&command),
         Command::Fleet(command) => fleet::run(&command),
+        Command::Rollout(command) => return with_status(rollout::run(&command)),
+        Command::Node(command) => return with_status(one::run(&command)),
+        Command::Halt(args) => halt::run(&args),
+        Command::Lease(command) => lease::run(&command),
+        Command::Audit(command) => audit::run(&command),
+        Command::Runbook(args) => runbook::run(&args),
         Command::Ca(command) => ca::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Parse(args) => parse::run(&args),
@@ -136,6 +165,16 @@ pub(crate) fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with_status(outcome: anyhow::Result<u8>) -> ExitCode {
+    match outcome {
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE

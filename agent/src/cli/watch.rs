@@ -36,7 +36,7 @@ pub(super) fn run(source: &Source<'_>, json: bool, all: bool) -> anyhow::Result<
 }
 
 /// Waits for `limit`, or until whoever reads standard output has gone (`| head`), which a write would show too late.
-fn reader_left_within(limit: Duration) -> bool {
+pub(super) fn reader_left_within(limit: Duration) -> bool {
     let stdout = std::io::stdout();
     let deadline = Instant::now() + limit;
     loop {
@@ -60,14 +60,17 @@ pub(super) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// A whole screen: from the top left corner, and nothing left of the screen before.
 fn screen(health: &Result<HealthDocument, String>, all: bool) -> String {
     let style = Style::of_stdout();
-    let rows = terminal_size::terminal_size_of(std::io::stdout()).map_or(24, |(_, height)| usize::from(height.0));
-    let text = match health {
+    frame(&match health {
         Ok(health) => health_screen(health, style, all, unix_seconds()),
         Err(why) => terminal::wrap(why, style.width).join("\n") + "\n",
-    };
+    })
+}
+
+/// A whole screen: from the top left corner, and nothing left of the screen before.
+pub(super) fn frame(text: &str) -> String {
+    let rows = terminal_size::terminal_size_of(std::io::stdout()).map_or(24, |(_, height)| usize::from(height.0));
     let lines: Vec<&str> = text.lines().collect();
     let fits = rows.saturating_sub(2).max(1);
     let mut out = "\x1b[H".to_owned();

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
+use hardstand_core::fleet::Policy;
 use hardstand_core::observed::Clock;
+use hardstand_core::window::{self, Civil, Opening};
 use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 
@@ -41,6 +43,19 @@ pub(crate) fn local_seconds(unix_seconds: u64, zone: &str) -> Result<i64, jiff::
     let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
     let at = jiff::Timestamp::from_second(seconds)?;
     Ok(seconds + i64::from(jiff::tz::TimeZone::get(zone)?.to_offset(at).seconds()))
+}
+
+/// Where the policy's windows stand, by this machine's clock in the fleet's time zone. Without local time no window is
+/// known to be open; without windows none is needed.
+pub(crate) fn opening(policy: &Policy, unix_seconds: u64) -> Opening {
+    match local_seconds(unix_seconds, &policy.fleet.time_zone) {
+        _ if policy.windows.is_empty() => Opening::Always,
+        Ok(seconds) => window::opening(&policy.windows, Civil::from_seconds(seconds)),
+        Err(error) => {
+            tracing::warn!(%error, "no window is known to be open");
+            Opening::Closed { next: None }
+        }
+    }
 }
 
 /// The kernel's view of the clock, and the service that disciplines it.

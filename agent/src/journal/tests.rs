@@ -28,6 +28,7 @@ pub(crate) fn journey() -> Journey {
             packages: PackageSet::default(),
             reboot: Reboot { kind: RebootKind::Full, why: "a new kernel".to_owned() },
             drain: true,
+            stay_seconds: 0,
             kernel: None,
             baseline: Vec::new(),
             estimate_seconds: 60,

@@ -5,10 +5,10 @@
 use hardstand_core::leader::{self, Moment};
 use hardstand_core::step::Facts;
 use hardstand_core::store::Answer;
-use hardstand_core::window::{self, Civil};
+use hardstand_core::window::Opening;
 
 use super::Member;
-use crate::host::clock::local_seconds;
+use crate::host::clock::opening;
 
 impl Member {
     /// One act as the leader. True when something was done, so that it is decided again at once.
@@ -47,20 +47,7 @@ impl Member {
 
     fn moment(&self, facts: &Facts) -> Moment {
         let policy = self.link.view.policy.as_ref().map(|policy| &policy.value);
-        let opening = policy.map_or(window::Opening::Closed { next: None }, |policy| {
-            match local_seconds(facts.unix_seconds, &policy.fleet.time_zone) {
-                Ok(seconds) => window::opening(&policy.windows, Civil::from_seconds(seconds)),
-                // Without local time no window is known to be open; without windows none is needed.
-                Err(error) if policy.windows.is_empty() => {
-                    tracing::debug!(%error, "no local time");
-                    window::Opening::Always
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "no window is known to be open");
-                    window::Opening::Closed { next: None }
-                }
-            }
-        });
+        let opening = policy.map_or(Opening::Closed { next: None }, |policy| opening(policy, facts.unix_seconds));
         Moment {
             now_ms: facts.now_ms,
             unix_seconds: facts.unix_seconds,

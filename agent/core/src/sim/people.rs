@@ -73,6 +73,7 @@ impl World {
             packages: PackageSet::new(vec![change.clone()]),
             reboot: Reboot { kind: REBOOT, why: "a new kernel".to_owned() },
             drain: true,
+            stay_seconds: 0,
             kernel: Some(NEW_KERNEL.to_owned()),
             baseline: Vec::new(),
             estimate_seconds: 30,

@@ -100,6 +100,9 @@ impl Court<'_> {
         if self.withdrawn(journey).is_some() {
             return self.undo(journey);
         }
+        if journey.part.stay_seconds > 0 {
+            return Turn::Wait(format!("drained, as asked; send it back: hardstand node undrain {}", self.me.node));
+        }
         self.permitted(journey, Event::PatchPermitted, Step::Patch)
     }
 
@@ -480,6 +483,7 @@ fn limit_seconds(journey: &Journey, phase: Phase) -> u64 {
     let limits = &journey.timeouts;
     match phase {
         Phase::Draining => limits.drain_seconds + limits.restore_seconds,
+        Phase::Drained if journey.part.stay_seconds > 0 => journey.part.stay_seconds,
         Phase::Patching => limits.patch_seconds + limits.verify_seconds + limits.restore_seconds,
         Phase::RebootArmed => limits.reboot_seconds + limits.verify_seconds + limits.restore_seconds,
         _ => limits.whole_seconds(),
