@@ -48,8 +48,11 @@ pub(crate) async fn run(scene: &Scene, engine: Engine) -> Result<()> {
     operator.ok(&["rollout", "approve", &rollout]).await?;
     operator.ok(&["rollout", "start", &rollout]).await?;
     let watch = operator.command(&["rollout", "watch", &rollout], ROLL_LIMIT);
-    let ended = watch.lines(|_, line| scene.say(line)).await.context("watching the rollout")?;
-    ensure!(ended.code == Some(0), "the rollout did not end well: {}", ended.status);
+    let ended = watch.lines(|_, line| scene.say(line)).await;
+    if let Err(error) = ended {
+        explain(scene, &fleet).await;
+        return Err(error).context("watching the rollout");
+    }
     let availability = prober.stop().await;
     scene.say(&format!("the service: {availability}"));
 
@@ -122,6 +125,18 @@ async fn plan(scene: &Scene, operator: &Operator) -> Result<String> {
         scene.say(line);
     }
     Ok(name)
+}
+
+/// What the nodes say of themselves, for a rollout that did not end well.
+async fn explain(scene: &Scene, fleet: &Fleet) {
+    let ask = "journalctl --no-pager -b -o short-monotonic -u hardstand-agent -u hardstand-helper -u 'hardstand-*' | tail -60";
+    for node in fleet.nodes() {
+        let said = match node.run(ask, COMMAND_LIMIT).await {
+            Ok(said) => said.stdout,
+            Err(error) => format!("{error:#}"),
+        };
+        scene.say(&format!("{} says:\n{said}", node.name()));
+    }
 }
 
 async fn kernel(fleet: &Fleet, name: &str) -> Result<String> {
