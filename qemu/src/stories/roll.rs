@@ -86,7 +86,7 @@ pub(crate) async fn up(scene: &Scene, engine: Engine) -> Result<(Fleet, Operator
     let fleet = Fleet::boot(scene, topology).await?;
     match engine {
         Engine::Embedded => fleet.node("nas").ok("hardstand store init", COMMAND_LIMIT).await?,
-        Engine::Etcd => operator.ok(&["store", "init"]).await?,
+        Engine::Etcd => found(&trust, &operator, &fleet).await?,
     };
     scene.say("the store was made");
     let hosts = match engine {
@@ -108,6 +108,18 @@ pub(crate) async fn up(scene: &Scene, engine: Engine) -> Result<(Fleet, Operator
     .with_context(|| format!("the store says: {last}"))?;
     scene.say("every node has reported");
     Ok((fleet, operator))
+}
+
+/// Gives everybody their user in etcd, by somebody whose certificate is used for nothing else, and makes the store.
+async fn found(trust: &Trust, operator: &Operator, fleet: &Fleet) -> Result<String> {
+    let root = trust.operator("root").await?.display().to_string();
+    let nodes: Vec<&str> = fleet.nodes().iter().flat_map(|node| ["--node", node.name()]).collect();
+    let users = [&["store", "users", "--operator", "anna", "--credentials", &root][..], &nodes].concat();
+    until("etcd to have its users", TOLD_LIMIT, async || {
+        Ok((operator.run(&users).await?.code == Some(0)).then_some(()))
+    })
+    .await?;
+    operator.ok(&["store", "init"]).await
 }
 
 /// Plans until nothing is in the way, and gives the rollout's name.
