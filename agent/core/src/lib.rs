@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod fleet;
+pub mod fleetlock;
 pub mod health;
 pub mod history;
 pub mod journal;
