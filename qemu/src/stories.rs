@@ -14,6 +14,9 @@ mod faults;
 mod fleet_boot;
 mod fleet_power;
 mod roll;
+mod roll_bad_update;
+mod roll_halt;
+mod rolling;
 
 use std::path::PathBuf;
 
@@ -49,6 +52,10 @@ pub(crate) enum Story {
     RollEmbedded,
     /// The same with etcd, a member on each of them
     RollEtcd,
+    /// A person halts a rollout, and lifts it
+    RollHalt,
+    /// A package fails to install, a service stays down: each halts and leaves the others alone
+    RollBadUpdate,
 }
 
 impl Story {
@@ -63,7 +70,8 @@ impl Story {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
-            Self::FleetBoot | Self::FleetPower | Self::RollEmbedded | Self::RollEtcd => fleet::RECIPE,
+            Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
+            Self::RollEmbedded | Self::RollEtcd | Self::RollHalt | Self::RollBadUpdate => fleet::RECIPE,
         }
     }
 }
@@ -83,6 +91,8 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::FleetPower => fleet_power::run(&scene).await,
         Story::RollEmbedded => roll::run(&scene, fleet::trust::Engine::Embedded).await,
         Story::RollEtcd => roll::run(&scene, fleet::trust::Engine::Etcd).await,
+        Story::RollHalt => roll_halt::run(&scene).await,
+        Story::RollBadUpdate => roll_bad_update::run(&scene).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());
