@@ -15,6 +15,7 @@ mod fleet_boot;
 mod fleet_power;
 mod roll;
 mod roll_bad_update;
+mod roll_crash;
 mod roll_halt;
 mod rolling;
 
@@ -56,6 +57,8 @@ pub(crate) enum Story {
     RollHalt,
     /// A package fails to install, a service stays down: each halts and leaves the others alone
     RollBadUpdate,
+    /// One node loses its power in every phase of its update
+    RollCrash,
 }
 
 impl Story {
@@ -64,6 +67,9 @@ impl Story {
         self.to_possible_value().expect("no story is hidden").get_name().to_owned()
     }
 
+    /// Stories of which a test run takes one, in turn: all of them do not fit its hour.
+    pub(crate) const IN_TURN: [Self; 4] = [Self::RollHalt, Self::RollBadUpdate, Self::RollCrash, Self::RollEtcd];
+
     /// The recipe whose image it boots.
     pub(crate) fn recipe(self) -> &'static str {
         match self {
@@ -71,7 +77,9 @@ impl Story {
             Self::BootZfs => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
             Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
-            Self::RollEmbedded | Self::RollEtcd | Self::RollHalt | Self::RollBadUpdate => fleet::RECIPE,
+            Self::RollEmbedded | Self::RollEtcd | Self::RollHalt | Self::RollBadUpdate | Self::RollCrash => {
+                fleet::RECIPE
+            }
         }
     }
 }
@@ -92,6 +100,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::RollEmbedded => roll::run(&scene, fleet::trust::Engine::Embedded).await,
         Story::RollEtcd => roll::run(&scene, fleet::trust::Engine::Etcd).await,
         Story::RollHalt => roll_halt::run(&scene).await,
+        Story::RollCrash => roll_crash::run(&scene).await,
         Story::RollBadUpdate => roll_bad_update::run(&scene).await,
     };
     if outcome.is_err() {

@@ -20,7 +20,7 @@ pub(crate) async fn run(scene: &Scene, engine: Engine) -> Result<()> {
 
     fleet.repository.publish(Version::Two)?;
     let prober = Prober::start();
-    start(scene, &operator, NAME).await?;
+    start(scene, &operator, NAME, &[]).await?;
     finishes(scene, &fleet, &operator, NAME).await?;
     let availability = prober.stop().await;
     scene.say(&format!("the service: {availability}"));

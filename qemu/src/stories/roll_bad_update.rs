@@ -43,7 +43,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
 
 /// Rolls until it halts, which must name the node, the reason and a next action, and leave the others alone.
 async fn halts_at_node1(scene: &Scene, fleet: &Fleet, operator: &Operator, name: &str, reason: &str) -> Result<()> {
-    start(scene, operator, name).await?;
+    start(scene, operator, name, &[]).await?;
     if follow(scene, operator, name).await? != 2 {
         explain(scene, fleet).await;
         anyhow::bail!("the rollout {name} finished");

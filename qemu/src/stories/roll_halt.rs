@@ -22,7 +22,7 @@ const NAME: &str = "lab-small";
 pub(crate) async fn run(scene: &Scene) -> Result<()> {
     let (fleet, operator) = up(scene, Engine::Embedded).await?;
     fleet.repository.publish(Version::Small)?;
-    start(scene, &operator, NAME).await?;
+    start(scene, &operator, NAME, &[]).await?;
     let begin = Instant::now();
     operator.ok(&["halt", "somebody smells smoke"]).await?;
     scene.say(&format!("halted, {:.2} s after it was asked for", begin.elapsed().as_secs_f64()));

@@ -43,7 +43,12 @@ verify = "5m"
 
 /// Three machines that are one fleet, with its policy applied and every node heard of.
 pub(crate) async fn up(scene: &Scene, engine: Engine) -> Result<(Fleet, Operator)> {
-    let mut topology = Topology::three();
+    up_on(scene, engine, &[]).await
+}
+
+/// The same; the disks of these machines forget, at a power cut, what was not flushed.
+pub(crate) async fn up_on(scene: &Scene, engine: Engine, strict: &[&str]) -> Result<(Fleet, Operator)> {
+    let mut topology = strict.iter().fold(Topology::three(), |topology, name| topology.strict(name));
     let trust = Trust::make(&scene.program, scene.dir.join("trust")).await?;
     trust.enlist(&mut topology, engine).await?;
     for name in ["node1", "node2"] {
@@ -90,11 +95,11 @@ async fn found(trust: &Trust, operator: &Operator, fleet: &Fleet) -> Result<Stri
     operator.ok(&["store", "init"]).await
 }
 
-/// Has every node refresh its lists, plans under this name, approves and starts.
-pub(crate) async fn start(scene: &Scene, operator: &Operator, name: &str) -> Result<()> {
+/// Has every node refresh its lists, plans under this name with what `more` asks for, approves and starts.
+pub(crate) async fn start(scene: &Scene, operator: &Operator, name: &str, more: &[&str]) -> Result<()> {
     let mut last = String::new();
     let made = until("a plan to be made", PLANNED_LIMIT, async || {
-        let said = operator.run(&["rollout", "plan", "--refresh", "--name", name]).await?;
+        let said = operator.run(&[&["rollout", "plan", "--refresh", "--name", name][..], more].concat()).await?;
         last = format!("{}{}", String::from_utf8_lossy(&said.stdout), said.stderr);
         Ok((said.code == Some(0)).then_some(()))
     });
