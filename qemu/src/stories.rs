@@ -17,7 +17,7 @@ mod roll;
 mod roll_bad_update;
 mod roll_crash;
 mod roll_halt;
-mod rolling;
+pub(crate) mod rolling;
 
 use std::path::PathBuf;
 

@@ -19,7 +19,7 @@ const TOLD_LIMIT: Duration = Duration::from_secs(240);
 /// Lists are fetched and the update is resolved by three emulated machines at once.
 const PLANNED_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Three upgrades with an initrd each, three boots, three streaks: 14 minutes on two idle cores, twice that beside others.
-const ROLL_LIMIT: Duration = Duration::from_secs(40 * 60);
+pub(crate) const ROLL_LIMIT: Duration = Duration::from_secs(40 * 60);
 
 /// The fleet as its operator writes it down.
 const POLICY: &str = r#"
