@@ -47,6 +47,8 @@ pub(crate) enum Story {
     FleetPower,
     /// Three machines are patched and rebooted one after the other, with the store on one of them
     RollEmbedded,
+    /// The same with etcd, a member on each of them
+    RollEtcd,
 }
 
 impl Story {
@@ -61,7 +63,7 @@ impl Story {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
-            Self::FleetBoot | Self::FleetPower | Self::RollEmbedded => fleet::RECIPE,
+            Self::FleetBoot | Self::FleetPower | Self::RollEmbedded | Self::RollEtcd => fleet::RECIPE,
         }
     }
 }
@@ -80,6 +82,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::FleetBoot => fleet_boot::run(&scene).await,
         Story::FleetPower => fleet_power::run(&scene).await,
         Story::RollEmbedded => roll::run(&scene, fleet::trust::Engine::Embedded).await,
+        Story::RollEtcd => roll::run(&scene, fleet::trust::Engine::Etcd).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());

@@ -152,15 +152,13 @@ fn tell(view: &View, node: &str, json: bool) -> anyhow::Result<()> {
     let report = view.reports.get(node).map(|report| &report.value);
     let report = report.with_context(|| format!("{node} has never reported; see: hardstand fleet show"))?;
     let lease = view.lease_of(node).map(|lease| lease.value.token(lease.created).to_string());
-    let mut blockers: Vec<Blocker> = report.blockers().collect();
-    if let Some((rollout, plan)) = view.plan()
-        && plan.value.of(node).is_some()
-    {
-        let of_node = |one: &Blocker| one.subject == node || one.subject == "fleet";
-        blockers.extend(blockers_now(view, &rollout.value.plan).into_iter().filter(of_node));
-        blockers.sort();
-        blockers.dedup();
-    }
+    let blockers = match view.plan().filter(|(_, plan)| plan.value.of(node).is_some()) {
+        Some((rollout, _)) => {
+            let of_node = |one: &Blocker| one.subject == node || one.subject == "fleet";
+            blockers_now(view, &rollout.value.plan).into_iter().filter(of_node).collect()
+        }
+        None => report.blockers().collect(),
+    };
     let document = NodeDocument { report, alive: view.sessions.contains_key(node), lease, blockers };
     show(json, SCHEMA, &document, &screen(&document))
 }

@@ -9,12 +9,15 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use hardstand_core::operator;
 use hardstand_core::settings::{Engine, StoreSettings};
+use hardstand_core::store::access::Role;
 use hardstand_core::view::View;
 use serde::Serialize;
 
 use super::desk::{Desk, DeskArgs, operator_name, runtime, show};
 use crate::report::terminal::one_line;
 use crate::store::Embedded;
+use crate::store::etcd::auth;
+use crate::store::open::{etcd, identity};
 use crate::store::records::Records;
 
 /// `hardstand store`
@@ -28,6 +31,11 @@ pub(super) enum StoreCommand {
         #[command(flatten)]
         desk: DeskArgs,
     },
+    /// Give each node and operator its user in etcd, confined to what it may write, and turn authentication on.
+    ///
+    /// Asked for by an operator whose certificate becomes etcd's root: make one for this alone, and keep it off line.
+    /// It may be done again, for nodes and operators that came later.
+    Users(UsersArgs),
     /// Show whether the store answers, and what it holds.
     Show {
         #[command(flatten)]
@@ -37,6 +45,19 @@ pub(super) enum StoreCommand {
     ///
     /// Look at every node first: none may be in the middle of a patch.
     Adopt(AdoptArgs),
+}
+
+/// `hardstand store users`
+#[derive(Debug, Args)]
+pub(super) struct UsersArgs {
+    /// A node, by the name in its certificate; may be given again.
+    #[arg(long = "node", value_name = "NAME", required = true)]
+    nodes: Vec<String>,
+    /// An operator, by the name in their certificate; may be given again.
+    #[arg(long = "operator", value_name = "NAME")]
+    operators: Vec<String>,
+    #[command(flatten)]
+    desk: DeskArgs,
 }
 
 /// `hardstand store adopt`
@@ -67,6 +88,7 @@ const SCHEMA: &str = "hardstand.store/1";
 pub(super) fn run(command: &StoreCommand) -> anyhow::Result<()> {
     match command {
         StoreCommand::Init { desk } => init(desk),
+        StoreCommand::Users(args) => users(args),
         StoreCommand::Show { desk } => tell(&Desk::open(desk)?, desk.json),
         StoreCommand::Adopt(args) => adopt(args),
     }
@@ -122,6 +144,27 @@ fn founder(settings: &StoreSettings) -> String {
         let user = nix::unistd::User::from_uid(uid).ok().flatten();
         user.map_or_else(|| format!("uid-{uid}"), |user| user.name)
     })
+}
+
+fn users(args: &UsersArgs) -> anyhow::Result<()> {
+    let settings = args.desk.settings()?;
+    if settings.engine != Engine::Etcd {
+        bail!("the store is no etcd; the embedded one knows its nodes and operators by their certificates");
+    }
+    let root = operator_name(&settings)?;
+    // etcd knows a certificate by its common name alone, so one name must not be two users.
+    if let Some(both) = args.nodes.iter().find(|node| args.operators.contains(node) || **node == root) {
+        bail!("{both} is a node and an operator; issue the operator a certificate of another name: hardstand ca issue");
+    }
+    let files = identity(settings.credentials.as_ref(), Role::Operator)?;
+    let runtime = runtime()?;
+    let doing = async { auth::set_up(&etcd(&settings, files), &args.nodes, &args.operators, &root).await };
+    let changed = runtime.block_on(doing)?;
+    let mut text: String = changed.iter().map(|one| one_line(one) + "\n").collect();
+    if text.is_empty() {
+        text.push_str("nothing changes: every user is as it should be\n");
+    }
+    show(args.desk.json, "hardstand.store-users/1", &serde_json::json!({ "changed": changed }), &text)
 }
 
 fn adopt(args: &AdoptArgs) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use crate::host::apt::{self, Choice};
 use crate::host::boot::{KernelFiles, loader};
 use crate::host::packages;
 
-/// Lists are not fetched more often than this.
+/// Lists that are younger are fresh: they are not fetched again.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 /// What fetching the lists may take; below the verb's own limit.
 const REFRESH_LIMIT: Duration = Duration::from_secs(570);
@@ -37,12 +37,11 @@ pub(super) async fn refresh(ground: &Ground) -> Done {
     let stamp = ground.rooms.state.join("refreshed");
     let changed = std::fs::metadata(&stamp).and_then(|file| file.modified());
     let age = changed.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    if let Some(age) = age.filter(|age| *age < REFRESH_EVERY) {
-        let wait = (REFRESH_EVERY - age).as_secs() + 1;
-        return Err(No::Refused(format!("the lists were fetched {} s ago; ask again in {wait} s", age.as_secs())));
+    if age.is_some_and(|age| age < REFRESH_EVERY) {
+        return Ok(Answer::Begun {});
     }
-    std::fs::write(&stamp, "").map_err(|error| No::Failed(format!("writing {}: {error}", stamp.display())))?;
     ground.run("refresh", "fetching package lists", vec![apt::refresh()], REFRESH_LIMIT).await?;
+    std::fs::write(&stamp, "").map_err(|error| No::Failed(format!("writing {}: {error}", stamp.display())))?;
     Ok(Answer::Begun {})
 }
 
@@ -196,7 +195,9 @@ fn check_room(ground: &Ground, bytes: u64, kernel: bool) -> Result<(), String> {
     }
     for (place, bytes) in wanted {
         let path = ground.host.path(place);
-        let free = nix::sys::statvfs::statvfs(&path)
+        // apt makes its directory when it needs it; until then its room is that of what it lies in.
+        let there = path.ancestors().find(|dir| dir.exists()).unwrap_or(&path);
+        let free = nix::sys::statvfs::statvfs(there)
             .map(|found| found.blocks_available().saturating_mul(found.fragment_size()))
             .map_err(|errno| format!("how much is free on {} cannot be told: {errno}", path.display()))?;
         if free < bytes {

@@ -65,11 +65,16 @@ pub(crate) fn open(settings: &StoreSettings, role: Role) -> Result<(Arc<dyn Stor
             Ok((Arc::new(Remote::at(first()?, Arc::new(trust(files)?))?), None))
         }
         Engine::Etcd => {
-            let TrustFiles { authority: ca, certificate: cert, key, .. } = files;
             first()?;
-            Ok((Arc::new(Etcd::new(Endpoints { urls: settings.endpoints.clone(), ca, cert, key })), None))
+            Ok((Arc::new(etcd(settings, files)), None))
         }
     }
+}
+
+/// The etcd that is set, as the owner of these certificates.
+pub(crate) fn etcd(settings: &StoreSettings, files: TrustFiles) -> Etcd {
+    let TrustFiles { authority: ca, certificate: cert, key, .. } = files;
+    Etcd::new(Endpoints { urls: settings.endpoints.clone(), ca, cert, key })
 }
 
 /// An embedded store that is to be served to the others.

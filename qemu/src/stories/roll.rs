@@ -48,8 +48,11 @@ pub(crate) async fn run(scene: &Scene, engine: Engine) -> Result<()> {
     operator.ok(&["rollout", "approve", &rollout]).await?;
     operator.ok(&["rollout", "start", &rollout]).await?;
     let watch = operator.command(&["rollout", "watch", &rollout], ROLL_LIMIT);
-    let ended = watch.lines(|_, line| scene.say(line)).await.context("watching the rollout")?;
-    ensure!(ended.code == Some(0), "the rollout did not end well: {}", ended.status);
+    let ended = watch.lines(|_, line| scene.say(line)).await;
+    if let Err(error) = ended {
+        explain(scene, &fleet).await;
+        return Err(error).context("watching the rollout");
+    }
     let availability = prober.stop().await;
     scene.say(&format!("the service: {availability}"));
 
@@ -83,7 +86,7 @@ pub(crate) async fn up(scene: &Scene, engine: Engine) -> Result<(Fleet, Operator
     let fleet = Fleet::boot(scene, topology).await?;
     match engine {
         Engine::Embedded => fleet.node("nas").ok("hardstand store init", COMMAND_LIMIT).await?,
-        Engine::Etcd => operator.ok(&["store", "init"]).await?,
+        Engine::Etcd => found(&trust, &operator, &fleet).await?,
     };
     scene.say("the store was made");
     let hosts = match engine {
@@ -107,6 +110,18 @@ pub(crate) async fn up(scene: &Scene, engine: Engine) -> Result<(Fleet, Operator
     Ok((fleet, operator))
 }
 
+/// Gives everybody their user in etcd, by somebody whose certificate is used for nothing else, and makes the store.
+async fn found(trust: &Trust, operator: &Operator, fleet: &Fleet) -> Result<String> {
+    let root = trust.operator("root").await?.display().to_string();
+    let nodes: Vec<&str> = fleet.nodes().iter().flat_map(|node| ["--node", node.name()]).collect();
+    let users = [&["store", "users", "--operator", "anna", "--credentials", &root][..], &nodes].concat();
+    until("etcd to have its users", TOLD_LIMIT, async || {
+        Ok((operator.run(&users).await?.code == Some(0)).then_some(()))
+    })
+    .await?;
+    operator.ok(&["store", "init"]).await
+}
+
 /// Plans until nothing is in the way, and gives the rollout's name.
 async fn plan(scene: &Scene, operator: &Operator) -> Result<String> {
     let mut last = String::new();
@@ -122,6 +137,18 @@ async fn plan(scene: &Scene, operator: &Operator) -> Result<String> {
         scene.say(line);
     }
     Ok(name)
+}
+
+/// What the nodes say of themselves, for a rollout that did not end well.
+async fn explain(scene: &Scene, fleet: &Fleet) {
+    let ask = "journalctl --no-pager -b -o short-monotonic -u hardstand-agent -u hardstand-helper -u 'hardstand-*' | tail -60";
+    for node in fleet.nodes() {
+        let said = match node.run(ask, COMMAND_LIMIT).await {
+            Ok(said) => said.stdout,
+            Err(error) => format!("{error:#}"),
+        };
+        scene.say(&format!("{} says:\n{said}", node.name()));
+    }
 }
 
 async fn kernel(fleet: &Fleet, name: &str) -> Result<String> {

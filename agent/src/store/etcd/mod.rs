@@ -3,7 +3,7 @@
 //! It must never send a write twice, and never read from a member alone: reads are linearizable, watches end when their
 //! member has lost its leader. Who we are is our certificate's common name (etcd's JSON gateway cannot do that).
 
-mod auth;
+pub(crate) mod auth;
 mod grpc;
 mod link;
 mod refusal;
