@@ -48,8 +48,8 @@ pub(super) struct Ledger {
     known: Revision,
     has_leader: bool,
     is_halted: bool,
-    /// Entered leases: whose, and when they are overdue.
-    overdue: Vec<(String, u64)>,
+    /// Entered leases: whose, when they were last written, and for how long that may be.
+    entered: Vec<(String, u64, u64)>,
 }
 
 impl Ledger {
@@ -384,13 +384,13 @@ impl World {
             let at = self.commit_times.partition_point(|(known, _)| *known < revision);
             self.commit_times.get(at).map_or(0, |(_, at_ms)| *at_ms)
         };
-        let overdue = self.leases().filter_map(|(_, entry)| match entry.value.as_ref() {
+        let entered = self.leases().filter_map(|(_, entry)| match entry.value.as_ref() {
             Record::Lease(lease) if lease.state == LeaseState::Entered => {
-                Some((lease.node.clone(), commit_ms(entry.modified) + lease.deadline_seconds * 1_000))
+                Some((lease.node.clone(), commit_ms(entry.modified), lease.deadline_seconds * 1_000))
             }
             _ => None,
         });
-        self.ledger.overdue = overdue.collect();
+        self.ledger.entered = entered.collect();
         self.ledger.known = self.store.revision();
         self.ledger.has_leader = self.store.get(&Key::Leader).is_some();
         self.ledger.is_halted = self.store.get(&Key::Halt).is_some();
@@ -434,8 +434,11 @@ impl World {
         if ledger.is_halted || !ledger.has_leader || self.store_is_shut() || self.people.restored_ms.is_some() {
             return;
         }
-        let late = |due_ms: u64| self.now_ms.saturating_sub(due_ms.max(ledger.lifted_ms)) > UNTOLD_MS;
-        if let Some((node, _)) = ledger.overdue.iter().find(|(_, due_ms)| late(*due_ms)) {
+        // Who lifts a halt gives the node its whole time again.
+        let late = |(_, written_ms, limit_ms): &&(String, u64, u64)| {
+            self.now_ms.saturating_sub(ledger.lifted_ms.max(*written_ms) + limit_ms) > UNTOLD_MS
+        };
+        if let Some((node, ..)) = ledger.entered.iter().find(late) {
             let what = format!("the lease of {node} is overdue for more than a minute, and nobody says so");
             self.violate("L4", what);
         }

@@ -24,6 +24,8 @@ pub(super) struct Pending {
     head: Option<crate::audit::AuditHead>,
     answered_ms: u64,
     permit: Revision,
+    /// Which state of the store took it: restores up to then.
+    state: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ impl World {
             Op::Put { value: Record::AuditHead(head), .. } => Some(head.clone()),
             _ => None,
         });
-        let pending = Pending { txn: Some(txn), then, head, answered_ms: self.now_ms, permit: 0 };
+        let pending = Pending { txn: Some(txn), then, head, answered_ms: self.now_ms, permit: 0, state: self.states };
         if let Some(agent) = &mut self.nodes[node].agent {
             agent.waits_for = Some(id);
         }
@@ -92,6 +94,7 @@ impl World {
             Then::Write(_) | Then::Act { .. } => Author::Node(node),
         };
         let Some(txn) = pending.txn.take() else { return };
+        pending.state = self.states;
         let answer = self.commit(author, txn);
         if self.nodes[node].life != life {
             // Nobody is left who waits for it.
@@ -123,8 +126,11 @@ impl World {
         pending.permit = revision;
         let head = pending.head.take();
         let acts = matches!(pending.then, Then::Act { .. });
+        let of_now = pending.state == self.states;
         if let Some(agent) = &mut self.nodes[node].agent {
             agent.answered(revision, head.filter(|_| committed));
+            // An answer of the store before it went back comes by a connection that has broken since.
+            agent.connected &= of_now;
         }
         if acts && committed {
             if self.variant != Variant::NoFencing {

@@ -7,6 +7,7 @@ use super::check::Author;
 use super::host::{NEW_KERNEL, Power};
 use super::world::{Event, Snapshot, World};
 use crate::operator::{self, Person};
+use crate::phase::Phase;
 use crate::plan::{NodePlan, PackageChange, PackageSet, Plan, Reboot, RebootKind};
 use crate::rollout::RolloutState;
 use crate::store::{Answer, Key, Record};
@@ -108,6 +109,7 @@ impl World {
     pub(super) fn people_look(&mut self) {
         self.after(LOOK_MS, Event::People);
         self.people.looks += 1;
+        self.power_on();
         if self.store_is_away() {
             return;
         }
@@ -133,7 +135,6 @@ impl World {
             }
             return;
         }
-        self.power_on();
         self.force();
         self.mend_and_lift();
         if self.people.two {
@@ -212,17 +213,18 @@ impl World {
         for node in 0..self.nodes.len() {
             self.nodes[node].host.mend();
             // hardstand node allow
-            if self.nodes[node].journal.phase == crate::phase::Phase::Idle {
+            if self.nodes[node].journal.phase == Phase::Idle {
                 self.nodes[node].journal.denied.clear();
             }
-            let half_done = self.nodes[node].journal.hold.is_some()
-                && self.nodes[node].journal.phase == crate::phase::Phase::Patching;
+            let half_done =
+                self.nodes[node].journal.hold.is_some() && self.nodes[node].journal.phase == Phase::Patching;
             if half_done && self.nodes[node].host.is_up() {
                 self.nodes[node].host.finish_by_hand();
             }
             let stranded = self.nodes[node].host.is_up()
+                && self.nodes[node].host.kernel != self.nodes[node].host.default_kernel
                 && self.nodes[node].journal.hold.is_some()
-                && self.nodes[node].journal.phase == crate::phase::Phase::RebootArmed;
+                && matches!(self.nodes[node].journal.phase, Phase::RebootArmed | Phase::Released);
             if stranded {
                 self.lose_power(node, Power::Off { until_ms: now_ms + 2_000 });
             }
@@ -288,6 +290,12 @@ impl World {
 
     /// Stops the rollout for good; when nobody is in maintenance any more, plans anew.
     fn abort(&mut self) {
+        // A store that went back may be at a plan that nodes have left behind: they refuse it (S10).
+        let serial = match self.store.get(&Key::Rollout).map(|entry| entry.value.as_ref()) {
+            Some(Record::Rollout(rollout)) => rollout.serial,
+            _ => 0,
+        };
+        self.people.wants_abort |= self.nodes.iter().any(|node| node.journal.plan_floor > serial);
         if self.people.wants_abort {
             let txn = operator::set_state(&self.read(), &self.person("otto"), RolloutState::Aborted, "wrong month");
             if let Ok(txn) = txn {

@@ -72,6 +72,7 @@ impl World {
         self.sessions = snapshot.sessions;
         let now_ms = self.now_ms;
         self.last_restore_ms = Some(now_ms);
+        self.states += 1;
         if lost {
             self.restores += 1;
             self.people.restored_ms = Some(now_ms);

@@ -164,6 +164,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) store_full_until_ms: u64,
     pub(super) restores: u64,
+    /// How often the store went back, whether or not anybody could tell.
+    pub(super) states: u64,
     pub(super) last_restore_ms: Option<u64>,
     pub(super) snapshot: Option<Snapshot>,
     /// How many slots are taken, as a counter would have it.
@@ -215,6 +217,7 @@ impl World {
             ledger: Ledger::default(),
             store_full_until_ms: 0,
             restores: 0,
+            states: 0,
             last_restore_ms: None,
             snapshot: None,
             count: 0,
