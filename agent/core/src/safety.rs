@@ -158,21 +158,27 @@ pub fn down(view: &View, node: &str, now_ms: u64) -> Option<String> {
     if !view.sessions.contains_key(node) {
         return Some("is not heard of (its agent has no session)".to_owned());
     }
-    let Some(report) = view.reports.get(node) else {
-        return Some("has never reported".to_owned());
+    let report = match fresh(view, node, now_ms) {
+        Ok(report) => report,
+        Err(why) => return Some(why),
     };
-    if !report.watched {
-        return Some("has not reported since this leader looks".to_owned());
-    }
-    let age_ms = now_ms.saturating_sub(report.changed_ms);
-    if age_ms > FRESH_MS {
-        return Some(format!("last reported {} s ago", age_ms / 1_000));
-    }
-    let report = &report.value;
     if report.phase.is_disruptive() && view.lease_of(node).is_none() {
         return Some(format!("is {} without a lease", report.phase));
     }
     None
+}
+
+/// What a node says of itself now; or why that is not known.
+fn fresh<'a>(view: &'a View, node: &str, now_ms: u64) -> Result<&'a Report, String> {
+    let report = view.reports.get(node).ok_or("has never reported")?;
+    if !report.watched {
+        return Err("has not reported since this leader looks".to_owned());
+    }
+    let age_ms = now_ms.saturating_sub(report.changed_ms);
+    if age_ms > FRESH_MS {
+        return Err(format!("last reported {} s ago", age_ms / 1_000));
+    }
+    Ok(&report.value)
 }
 
 /// The node itself: known, idle, sound, and offering exactly what was planned.
@@ -191,6 +197,17 @@ fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<
         let why = format!("its step machine is in {}", report.phase);
         blockers.push(Blocker::new("phase", node, why, format!("see it: hardstand node show {node}")));
     }
+    if let Some((_, plan)) = view.plan()
+        && plan.value.serial < report.plan_floor
+    {
+        let why = format!("{node} has obeyed plan {}, and this is plan {}", report.plan_floor, plan.value.serial);
+        blockers.push(Blocker::new(
+            "plan",
+            node,
+            why,
+            "hardstand rollout abort, then plan anew: hardstand rollout plan",
+        ));
+    }
     if let Some(updates) = view.updates.get(node).map(|updates| &updates.value)
         && !part.packages.is_empty()
         && updates.failed.is_none()
@@ -202,11 +219,12 @@ fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<
     blockers
 }
 
-/// Every other node of the group that is not in maintenance must be well: the next one would take its place.
+/// Every other node of the group that reports must be well, in maintenance, cast out or neither: the next one would take
+/// its place, and one that came back sick from its own part is the reason to stop (S5, S6, S13).
 fn group_gates(view: &View, group: &Group, policy: &Policy, node: &str, now_ms: u64) -> Vec<Blocker> {
-    let others = group.nodes.iter().filter(|other| *other != node && view.lease_of(other).is_none());
-    let known = others.filter(|other| down(view, other, now_ms).is_none());
-    known.filter_map(|other| view.reports.get(other)).flat_map(|report| gates_of(&report.value, None, policy)).collect()
+    let others = group.nodes.iter().filter(|other| *other != node);
+    let known = others.filter_map(|other| fresh(view, other, now_ms).ok());
+    known.flat_map(|report| gates_of(report, None, policy)).collect()
 }
 
 fn gates_of(report: &Report, baseline: Option<&[Brief]>, policy: &Policy) -> Vec<Blocker> {

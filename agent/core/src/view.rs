@@ -2,6 +2,7 @@
 //!
 //! It must never compare clocks of two machines: ages count from this agent's own first sight of a change (S16).
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use crate::audit::AuditHead;
@@ -62,11 +63,11 @@ pub struct View {
 
 impl View {
     /// Folds in one change, seen at `now_ms`.
-    pub fn apply(&mut self, change: &Change<Key, Record>, now_ms: u64) {
+    pub fn apply<V: Borrow<Record>>(&mut self, change: &Change<Key, V>, now_ms: u64) {
         self.revision = self.revision.max(change.revision);
         self.heard_ms = Some(now_ms);
         match &change.entry {
-            Some(entry) => self.put(&change.key, entry, Sight { now_ms, watched: true }),
+            Some(entry) => self.put(&change.key, entry, Sight::new(now_ms, true)),
             None => {
                 if change.key == Key::Halt {
                     self.lifted_ms = Some(now_ms);
@@ -77,9 +78,9 @@ impl View {
     }
 
     /// Starts again from a whole reading, keeping first sights of what is unchanged.
-    pub fn reload<'a>(
+    pub fn reload<'a, V: Borrow<Record> + 'a>(
         &mut self,
-        entries: impl IntoIterator<Item = (&'a Key, &'a Entry<Record>)>,
+        entries: impl IntoIterator<Item = (&'a Key, &'a Entry<V>)>,
         revision: Revision,
         now_ms: u64,
     ) {
@@ -93,7 +94,7 @@ impl View {
         let mut kept = std::collections::BTreeSet::new();
         for (key, entry) in entries {
             kept.insert(key.clone());
-            self.put(key, entry, Sight { now_ms, watched: false });
+            self.put(key, entry, Sight::new(now_ms, false));
         }
         if was_halted && self.halt.is_none() {
             self.lifted_ms = Some(now_ms);
@@ -135,30 +136,29 @@ impl View {
         self.audit.as_ref().map_or_else(|| (AuditHead::default(), 0), |head| (head.value.clone(), head.modified))
     }
 
-    fn put(&mut self, key: &Key, entry: &Entry<Record>, at: Sight) {
-        match (key, &entry.value) {
-            (Key::Incarnation, Record::Incarnation(value)) => see(&mut self.incarnation, value, entry, at),
-            (Key::Fleet, Record::Fleet(value)) => see(&mut self.policy, value.as_ref(), entry, at),
-            (Key::Leader, Record::Leader(value)) => see(&mut self.leader, value, entry, at),
-            (Key::Ask, Record::Ask(value)) => see(&mut self.ask, value, entry, at),
-            (Key::Session(node), Record::Session(value)) => note(&mut self.sessions, node.clone(), value, entry, at),
-            (Key::Report(node), Record::Report(value)) => {
-                note(&mut self.reports, node.clone(), value.as_ref(), entry, at)
-            }
-            (Key::Updates(node), Record::Updates(value)) => note(&mut self.updates, node.clone(), value, entry, at),
-            (Key::Outcast(node), Record::Outcast(value)) => note(&mut self.outcasts, node.clone(), value, entry, at),
+    fn put<V: Borrow<Record>>(&mut self, key: &Key, entry: &Entry<V>, at: Sight) {
+        let at = at.of(entry.created, entry.modified);
+        match (key, entry.value.borrow()) {
+            (Key::Incarnation, Record::Incarnation(value)) => see(&mut self.incarnation, value, at),
+            (Key::Fleet, Record::Fleet(value)) => see(&mut self.policy, value.as_ref(), at),
+            (Key::Leader, Record::Leader(value)) => see(&mut self.leader, value, at),
+            (Key::Ask, Record::Ask(value)) => see(&mut self.ask, value, at),
+            (Key::Session(node), Record::Session(value)) => note(&mut self.sessions, node, value, at),
+            (Key::Report(node), Record::Report(value)) => note(&mut self.reports, node, value.as_ref(), at),
+            (Key::Updates(node), Record::Updates(value)) => note(&mut self.updates, node, value, at),
+            (Key::Outcast(node), Record::Outcast(value)) => note(&mut self.outcasts, node, value, at),
             (Key::Lease { group, slot }, Record::Lease(value)) => {
-                note(&mut self.leases, (group.clone(), *slot), value, entry, at);
+                note(&mut self.leases, &(group.clone(), *slot), value, at);
             }
-            (Key::Rollout, Record::Rollout(value)) => see(&mut self.rollout, value, entry, at),
-            (Key::Plan(plan), Record::Plan(value)) => note(&mut self.plans, plan.clone(), value.as_ref(), entry, at),
-            (Key::Approval(plan), Record::Approval(value)) => note(&mut self.approvals, plan.clone(), value, entry, at),
+            (Key::Rollout, Record::Rollout(value)) => see(&mut self.rollout, value, at),
+            (Key::Plan(plan), Record::Plan(value)) => note(&mut self.plans, plan, value.as_ref(), at),
+            (Key::Approval(plan), Record::Approval(value)) => note(&mut self.approvals, plan, value, at),
             (Key::Done { plan, node }, Record::Done(value)) => {
-                note(&mut self.done, (plan.clone(), node.clone()), value, entry, at);
+                note(&mut self.done, &(plan.clone(), node.clone()), value, at);
             }
-            (Key::Order(node), Record::Order(value)) => note(&mut self.orders, node.clone(), value, entry, at),
-            (Key::Halt, Record::Halt(value)) => see(&mut self.halt, value, entry, at),
-            (Key::AuditHead, Record::AuditHead(value)) => see(&mut self.audit, value, entry, at),
+            (Key::Order(node), Record::Order(value)) => note(&mut self.orders, node, value, at),
+            (Key::Halt, Record::Halt(value)) => see(&mut self.halt, value, at),
+            (Key::AuditHead, Record::AuditHead(value)) => see(&mut self.audit, value, at),
             // Audit records are read when somebody asks for them; a record of another kind than its key never decodes.
             _ => {}
         }
@@ -187,13 +187,18 @@ impl View {
     }
 }
 
-fn see<T: Clone>(place: &mut Option<Seen<T>>, value: &T, entry: &Entry<Record>, at: Sight) {
-    *place = Some(seen(place.take(), value, entry, at));
+fn see<T: Clone>(place: &mut Option<Seen<T>>, value: &T, at: Sight) {
+    match place {
+        Some(old) => old.take_in(value, at),
+        None => *place = Some(Seen::first(value, at)),
+    }
 }
 
-fn note<K: Ord, T: Clone>(place: &mut BTreeMap<K, Seen<T>>, key: K, value: &T, entry: &Entry<Record>, at: Sight) {
-    let old = place.remove(&key);
-    place.insert(key, seen(old, value, entry, at));
+fn note<K: Ord + Clone, T: Clone>(place: &mut BTreeMap<K, Seen<T>>, key: &K, value: &T, at: Sight) {
+    match place.get_mut(key) {
+        Some(old) => old.take_in(value, at),
+        None => drop(place.insert(key.clone(), Seen::first(value, at))),
+    }
 }
 
 /// When and how a writing is seen.
@@ -201,19 +206,45 @@ fn note<K: Ord, T: Clone>(place: &mut BTreeMap<K, Seen<T>>, key: K, value: &T, e
 struct Sight {
     now_ms: u64,
     watched: bool,
+    created: Revision,
+    modified: Revision,
 }
 
-/// The record as seen now; what was seen before of the same life and the same writing keeps its first sight.
-fn seen<T: Clone>(old: Option<Seen<T>>, value: &T, entry: &Entry<Record>, at: Sight) -> Seen<T> {
-    let (created, modified) = (entry.created, entry.modified);
-    let same_life = old.as_ref().filter(|old| old.created == created);
-    let same_writing = same_life.filter(|old| old.modified == modified);
-    Seen {
-        value: value.clone(),
-        created,
-        modified,
-        first_seen_ms: same_life.map_or(at.now_ms, |old| old.first_seen_ms),
-        changed_ms: same_writing.map_or(at.now_ms, |old| old.changed_ms),
-        watched: same_writing.map_or(at.watched, |old| old.watched),
+impl Sight {
+    fn new(now_ms: u64, watched: bool) -> Self {
+        Self { now_ms, watched, created: 0, modified: 0 }
+    }
+
+    fn of(self, created: Revision, modified: Revision) -> Self {
+        Self { created, modified, ..self }
+    }
+}
+
+impl<T: Clone> Seen<T> {
+    fn first(value: &T, at: Sight) -> Self {
+        Self {
+            value: value.clone(),
+            created: at.created,
+            modified: at.modified,
+            first_seen_ms: at.now_ms,
+            changed_ms: at.now_ms,
+            watched: at.watched,
+        }
+    }
+
+    /// The record as seen now; what was seen before of the same life and the same writing keeps its first sight.
+    fn take_in(&mut self, value: &T, at: Sight) {
+        // A restored store can have given the same revisions to something else.
+        self.value.clone_from(value);
+        if self.created != at.created {
+            self.created = at.created;
+            self.first_seen_ms = at.now_ms;
+            self.modified = 0;
+        }
+        if self.modified != at.modified {
+            self.modified = at.modified;
+            self.changed_ms = at.now_ms;
+            self.watched = at.watched;
+        }
     }
 }

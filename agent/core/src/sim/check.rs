@@ -2,11 +2,14 @@
 //!
 //! It must never look at what a rule believes: only at the store's record, the hosts, and what was done when.
 
+use std::rc::Rc;
+
 use super::Variant;
 use super::host::{NEW_KERNEL, Power};
 use super::world::{Node, World};
-use crate::audit::{self, AuditRecord};
+use crate::audit;
 use crate::lease::{Lease, LeaseState};
+use crate::phase::Phase;
 use crate::rollout::{Ending, RolloutState};
 use crate::step::{PERMIT_MS, Step};
 use crate::store::{Entry, Key, Op, Record, Revision, Txn};
@@ -31,60 +34,85 @@ pub(super) enum Author {
 /// What the checks remember.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
-    pub(super) halts: u32,
+    pub(super) halts: Vec<String>,
+    /// When the leader last looked.
+    pub(super) led_ms: u64,
     lifted_ms: u64,
     leaderless_since_ms: Option<u64>,
     floors: Vec<u64>,
-    /// For each node: its last permit.
-    permits: Vec<(usize, Revision)>,
+    /// Permits to act: whose, at which revision, for which phase, when. A node has one, and uses it once.
+    permits: Vec<(usize, Revision, Phase, u64)>,
+    /// Leases granted in this life of the store: whose, and their create revision.
+    grants: Vec<(String, Revision)>,
+    /// The revision up to which the rest is known.
+    known: Revision,
+    has_leader: bool,
+    is_halted: bool,
+    /// Entered leases: whose, when they were last written, and for how long that may be.
+    entered: Vec<(String, u64, u64)>,
 }
 
-impl World {
-    /// The leases a transaction is about to touch, as they are.
-    pub(super) fn leases_before(&self, txn: &Txn<Key, Record>) -> Vec<(Key, Entry<Record>)> {
-        txn.ops
-            .iter()
-            .map(|op| match op {
-                Op::Put { key, .. } | Op::PutInSession { key, .. } | Op::Delete { key } => key,
-            })
-            .filter(|key| matches!(key, Key::Lease { .. }))
-            .filter_map(|key| Some((key.clone(), self.store.get(key)?.clone())))
-            .collect()
+impl Ledger {
+    /// The store went back to this revision.
+    pub(super) fn rewind(&mut self, revision: Revision) {
+        self.grants.retain(|(_, granted)| *granted <= revision);
+        self.known = 0;
     }
 
-    pub(super) fn check_commit(
-        &mut self,
-        author: Author,
-        txn: &Txn<Key, Record>,
-        revision: Revision,
-        leases: &[(Key, Entry<Record>)],
-        leader: Option<&Entry<Record>>,
-        halted: bool,
-    ) {
-        self.check_author(author, leader);
+    /// The store has a new life: what was granted before is void.
+    pub(super) fn adopt(&mut self) {
+        self.grants.clear();
+    }
+}
+
+/// What stands in the store before a commit, as far as checks need it.
+pub(super) struct Scene {
+    leases: Vec<(Key, Entry<Rc<Record>>)>,
+    leader: Option<Rc<Record>>,
+    halted: bool,
+}
+
+type Shared = Txn<Key, Rc<Record>>;
+
+impl World {
+    /// All leases.
+    pub(super) fn leases(&self) -> impl Iterator<Item = (&Key, &Entry<Rc<Record>>)> {
+        self.store.range(Key::Lease { group: String::new(), slot: 0 }..Key::Rollout)
+    }
+
+    /// The leases a transaction is about to touch, the leader and the halt, as they are.
+    pub(super) fn scene(&self, txn: &Txn<Key, Record>) -> Scene {
+        let touched = txn.ops.iter().map(key_of).filter(|key| matches!(key, Key::Lease { .. }));
+        Scene {
+            leases: touched.filter_map(|key| Some((key.clone(), self.store.get(key)?.clone()))).collect(),
+            leader: self.store.get(&Key::Leader).map(|entry| Rc::clone(&entry.value)),
+            halted: self.store.get(&Key::Halt).is_some(),
+        }
+    }
+
+    pub(super) fn check_commit(&mut self, author: Author, txn: &Shared, revision: Revision, scene: &Scene) {
+        self.check_author(author, txn, scene.leader.as_deref());
         for op in &txn.ops {
-            match op {
-                Op::Put { key: key @ Key::Lease { .. }, value: Record::Lease(lease) } => {
-                    let before = leases.iter().find(|(known, _)| known == key);
-                    self.check_lease_written(lease, before.map(|(_, entry)| entry), halted);
+            let key = key_of(op);
+            let before = scene.leases.iter().find(|(known, _)| known == key).map(|(_, entry)| entry);
+            match (key, value_of(op), before) {
+                (Key::Lease { .. }, Some(Record::Lease(lease)), before) => {
+                    self.check_lease_written(lease, before, scene.halted, revision);
                     if let Author::Node(node) = author {
-                        self.ledger.permits.retain(|(known, _)| *known != node);
-                        self.ledger.permits.push((node, revision));
+                        self.ledger.permits.retain(|(known, ..)| *known != node);
+                        self.ledger.permits.push((node, revision, lease.phase, self.now_ms));
                     }
                 }
-                Op::Delete { key: key @ Key::Lease { .. } } => {
-                    if let Some((_, entry)) = leases.iter().find(|(known, _)| known == key) {
-                        self.check_lease_ended(author, entry);
+                (Key::Lease { .. }, None, Some(entry)) => self.check_lease_ended(author, entry),
+                (Key::Done { .. }, Some(Record::Done(done)), _) => self.check_done(&done.node, done.ending),
+                (Key::Halt, Some(Record::Halt(halt)), _) => {
+                    if halt.reason.is_empty() || halt.next_action.is_empty() {
+                        self.violate("L3", "a halt without a reason or a next action".to_owned());
                     }
+                    self.ledger.halts.push(halt.reason.clone());
                 }
-                Op::Put { key: Key::Done { .. }, value: Record::Done(done) } => {
-                    self.check_done(&done.node, done.ending)
-                }
-                Op::Put { key: Key::Halt, .. } => self.ledger.halts += 1,
-                Op::Delete { key: Key::Halt } => self.ledger.lifted_ms = self.now_ms,
-                Op::Put { key: Key::Rollout, value: Record::Rollout(rollout) }
-                    if rollout.state == RolloutState::Finished =>
-                {
+                (Key::Halt, None, _) => self.ledger.lifted_ms = self.now_ms,
+                (Key::Rollout, Some(Record::Rollout(rollout)), _) if rollout.state == RolloutState::Finished => {
                     self.finished_ms = Some(self.now_ms);
                     self.check_audit();
                 }
@@ -94,13 +122,12 @@ impl World {
         self.check_audited(txn);
     }
 
-    /// S9: only the one on the throne writes as a leader.
-    fn check_author(&mut self, author: Author, leader: Option<&Entry<Record>>) {
+    /// S9: only the one on the throne writes as a leader; an empty throne is only taken.
+    fn check_author(&mut self, author: Author, txn: &Shared, leader: Option<&Record>) {
         let Author::Leader(node) = author else { return };
-        let on_throne = match leader.map(|entry| &entry.value) {
+        let on_throne = match leader {
             Some(Record::Leader(record)) => record.node == self.nodes[node].name,
-            // The transaction that takes the throne finds it empty.
-            _ => true,
+            _ => txn.ops.iter().any(|op| matches!(op, Op::PutInSession { key: Key::Leader, .. })),
         };
         if !on_throne {
             let name = self.nodes[node].name.clone();
@@ -108,46 +135,91 @@ impl World {
         }
     }
 
-    /// S1, S2, S5, S14 at a grant; S3 at an entry.
-    fn check_lease_written(&mut self, lease: &Lease, before: Option<&Entry<Record>>, halted: bool) {
-        let node = lease.node.clone();
+    /// S1, S2, S5, S6, S13, S14, S15 at a grant; S5 at every step on.
+    fn check_lease_written(
+        &mut self,
+        lease: &Lease,
+        before: Option<&Entry<Rc<Record>>>,
+        halted: bool,
+        revision: Revision,
+    ) {
+        let node = &lease.node;
         if halted {
             self.violate("S5", format!("{node} was let on under a halt"));
         }
-        match before.map(|entry| &entry.value) {
-            Some(Record::Lease(old)) if old.node != node => {
-                self.violate("S1", format!("{node} took the slot of {}", old.node));
+        match before.map(|entry| entry.value.as_ref()) {
+            Some(Record::Lease(old)) if old.node != *node => {
+                let old = old.node.clone();
+                self.violate("S1", format!("{node} took the slot of {old}"));
             }
             Some(_) => {}
-            None => self.check_grant(&node),
+            None => {
+                self.count += 1;
+                self.ledger.grants.push((node.clone(), revision));
+                self.check_grant(node);
+            }
         }
     }
 
-    fn check_grant(&mut self, node: &str) {
-        let Some(group) = self.policy.group_of(node).cloned() else { return };
-        let mut others = 0;
-        let mut sick = None;
-        for other in self.nodes.iter().filter(|other| other.name != node && group.nodes.contains(&other.name)) {
-            let leased = self.lease_of(&other.name).is_some();
-            if leased || self.is_known_away(other) {
+    fn check_grant(&mut self, name: &str) {
+        let Some(group) = self.policy.group_of(name) else { return };
+        let long = |since_ms: u64| self.now_ms.saturating_sub(since_ms) > KNOWN_AWAY_MS;
+        let leased = |node: &str| self.lease_of(node).is_some();
+        let single = |node: &str| group.alone.iter().chain(&group.store_hosts).any(|listed| listed == node);
+        let (mut others, mut alone) = (0, single(name));
+        let mut broken: Option<(&'static str, String)> = None;
+        let mut tell = |number, what| broken = broken.take().or(Some((number, what)));
+        for node in self.nodes.iter().filter(|node| group.nodes.contains(&node.name)) {
+            let host = &node.host;
+            if host.is_up() && host.sick_since_ms.is_some_and(long) {
+                tell("S5", format!("{name} was granted while {} was critical", node.name));
+            }
+            if host.is_up() && host.is_degraded(self.now_ms) && long(host.degraded_ms.0.max(host.booted_ms)) {
+                tell("S13", format!("{name} was granted while data was degraded on {}", node.name));
+            }
+            if host.is_up() && host.is_blind(self.now_ms) && long(host.blind_ms.0.max(host.booted_ms)) {
+                tell("S6", format!("{name} was granted while {} could not be judged", node.name));
+            }
+            if node.name != name && (leased(&node.name) || self.is_known_away(node)) {
                 others += 1;
-            }
-            let since = other.host.sick_since_ms;
-            if other.host.is_up() && since.is_some_and(|since| self.now_ms.saturating_sub(since) > KNOWN_AWAY_MS) {
-                sick = Some(other.name.clone());
+                alone |= single(&node.name);
             }
         }
-        let limit = usize::try_from(group.max_down).unwrap_or(usize::MAX);
-        if others + 1 > limit {
-            self.violate("S1", format!("{node} was granted while {others} of its group were down or in maintenance"));
+        let most = usize::try_from(group.max_down).unwrap_or(usize::MAX);
+        if others + 1 > most {
+            tell("S1", format!("{name} was granted while {others} of its group were down or in maintenance"));
+        } else if alone && others > 0 {
+            tell("S14", format!("{name} was granted with {others} others, and one of them goes alone"));
         }
-        if let Some(sick) = sick {
-            self.violate("S5", format!("{node} was granted while {sick} was critical"));
+        let voters = &self.nodes[..self.voters];
+        let votes = |node: &&Node| node.name != name && !leased(&node.name) && !self.is_known_away(node);
+        let up = voters.iter().filter(votes).count();
+        let is_voter = voters.iter().any(|voter| voter.name == name);
+        if is_voter && self.voters > 1 && up < self.voters / 2 + 1 && !self.is_two_of_two() {
+            tell("S2", format!("{name} was granted and leaves {up} votes of {}", self.voters));
         }
-        let up = self.nodes.iter().filter(|other| other.name != node && !self.is_known_away(other)).count();
-        if self.nodes.len() > 1 && up < self.nodes.len() / 2 + 1 {
-            self.violate("S2", format!("{node} was granted and leaves {up} votes of {}", self.nodes.len()));
+        if group.store_hosts.iter().any(|host| host == name) {
+            let open = self.nodes.iter().find(|node| node.name != name && !self.is_done(&node.name));
+            if let Some(open) = open {
+                tell("S15", format!("{name} hosts the store and was granted before {}", open.name));
+            }
         }
+        if let Some((number, what)) = broken {
+            self.violate(number, what);
+        }
+    }
+
+    /// Two voters cannot lose one and keep a majority: such a set does not count.
+    fn is_two_of_two(&self) -> bool {
+        self.voters == 2
+    }
+
+    /// Whether the node's part of the plan under way is done.
+    fn is_done(&self, node: &str) -> bool {
+        let Some(Record::Rollout(rollout)) = self.store.get(&Key::Rollout).map(|entry| entry.value.as_ref()) else {
+            return false;
+        };
+        self.store.get(&Key::Done { plan: rollout.plan.clone(), node: node.to_owned() }).is_some()
     }
 
     /// D of the invariants, by the truth: away, long enough to be known, and not by a lease.
@@ -160,15 +232,16 @@ impl World {
     }
 
     fn lease_of(&self, node: &str) -> Option<&Lease> {
-        self.store.all().find_map(|(_, entry)| match &entry.value {
+        self.leases().find_map(|(_, entry)| match entry.value.as_ref() {
             Record::Lease(lease) if lease.node == node => Some(lease),
             _ => None,
         })
     }
 
     /// S12: an entered lease is ended by its node or by a person.
-    fn check_lease_ended(&mut self, author: Author, entry: &Entry<Record>) {
-        let Record::Lease(lease) = &entry.value else { return };
+    fn check_lease_ended(&mut self, author: Author, entry: &Entry<Rc<Record>>) {
+        let Record::Lease(lease) = entry.value.as_ref() else { return };
+        self.count -= 1;
         let own = matches!(author, Author::Node(node) if self.nodes[node].name == lease.node);
         if lease.state == LeaseState::Entered && !own && author != Author::Person {
             let node = lease.node.clone();
@@ -179,6 +252,15 @@ impl World {
                 Author::Person => String::new(),
             };
             self.violate("S12", format!("{who} ended the entered lease of {node}"));
+        }
+    }
+
+    /// S5 after the reboot: nobody goes on from verifying who is worse than before.
+    pub(super) fn check_phase(&mut self, node: usize, from: Phase, to: Phase) {
+        let host = &self.nodes[node].host;
+        if from == Phase::Verifying && to == Phase::Restoring && host.sick_since_ms.is_some() {
+            let name = self.nodes[node].name.clone();
+            self.violate("S5", format!("{name} is critical and goes on from verifying"));
         }
     }
 
@@ -201,87 +283,117 @@ impl World {
     }
 
     /// S18: whatever moves the fleet carries one record.
-    fn check_audited(&mut self, txn: &Txn<Key, Record>) {
-        let touches = |op: &Op<Key, Record>| {
-            let key = match op {
-                Op::Put { key, .. } | Op::PutInSession { key, .. } | Op::Delete { key } => key,
-            };
-            matches!(key, Key::Lease { .. } | Key::Rollout | Key::Halt | Key::Leader | Key::Incarnation | Key::Order(_))
+    fn check_audited(&mut self, txn: &Shared) {
+        let moves = |op: &Op<Key, Rc<Record>>| {
+            matches!(
+                key_of(op),
+                Key::Lease { .. } | Key::Rollout | Key::Halt | Key::Leader | Key::Incarnation | Key::Order(_)
+            )
         };
         let records = txn.ops.iter().filter(|op| matches!(op, Op::Put { key: Key::Audit(_), .. })).count();
-        let broken = self.variant == Variant::LeasedPermit || self.variant == Variant::TimedRelease;
-        if txn.ops.iter().any(touches) && records != 1 && !broken {
+        // These break another rule, with transactions of their own.
+        let own = [Variant::LeasedPermit, Variant::TimedRelease, Variant::NaiveUnlock].contains(&self.variant);
+        if txn.ops.iter().any(moves) && records != 1 && !own {
             self.violate("S18", format!("a transition carries {records} audit records"));
         }
     }
 
     fn check_audit(&mut self) {
-        let records: Vec<AuditRecord> = self
-            .store
-            .all()
-            .filter_map(|(_, entry)| match &entry.value {
-                Record::Audit(record) => Some(record.as_ref().clone()),
-                _ => None,
-            })
-            .collect();
-        if let Err(broken) = audit::verify(&audit::AuditHead::default(), &records) {
+        let records = self.store.range(Key::Audit(0)..).filter_map(|(_, entry)| match entry.value.as_ref() {
+            Record::Audit(record) => Some(record.as_ref()),
+            _ => None,
+        });
+        if let Err(broken) = audit::verify(&audit::AuditHead::default(), records) {
             self.violate("S18", broken.to_string());
         }
     }
 
-    /// S1, S3, S10, S17 when an act begins.
+    /// S1, S3, S4, S6, S13, S17 when an act begins.
     pub(super) fn check_start(&mut self, node: usize, step: &Step, answered_ms: u64) {
-        let name = self.nodes[node].name.clone();
-        let permit = self.ledger.permits.iter().find(|(known, _)| *known == node).copied();
-        let order = self.nodes[node].journal.journey.as_ref().map(|journey| journey.order.clone());
+        let this = &self.nodes[node];
+        let (name, word) = (&this.name, step.word());
+        let mut broken = Vec::new();
+        let mut tell = |number, why: &str| broken.push((number, format!("{name} begins to {word} {why}")));
         if self.now_ms - answered_ms > PERMIT_MS {
-            self.violate("S3", format!("{name} begins to {} on an old permit", step.word()));
+            tell("S3", "on an old permit");
         }
-        if permit.is_none() {
-            self.violate("S3", format!("{name} begins to {} without a permit", step.word()));
+        let permit = self.ledger.permits.iter().find(|(known, ..)| *known == node);
+        if permit.is_none_or(|(_, _, phase, _)| *phase != this.journal.phase) {
+            tell("S3", "without a permit");
         }
-        let token_of = order.map(|order| order.token.incarnation);
-        if token_of != self.incarnation() || self.has_lost_what_is_known_to(node) {
-            let what = format!("{name} begins to {} with a token of another life of the store", step.word());
-            self.violate("S3", what);
+        let token = this.journal.journey.as_ref().map(|journey| journey.order.token.revision);
+        let granted = |(holder, revision): &(String, Revision)| holder == name && Some(*revision) == token;
+        let just_now = self.last_restore_ms.is_some_and(|at| self.now_ms - at <= PERMIT_MS);
+        if !just_now && (!self.ledger.grants.iter().any(granted) || this.bereft_ms.is_some() || self.has_lost(this)) {
+            tell("S3", "with a token of another life of the store");
         }
-        if *step == Step::Reboot && !(self.nodes[node].host.whole && self.nodes[node].host.default_kernel == NEW_KERNEL)
-        {
-            self.violate("S17", format!("{name} reboots and its packages are not whole"));
+        let (from_ms, until_ms) = this.cut_off_ms;
+        if self.now_ms < until_ms && self.now_ms - from_ms > PERMIT_MS {
+            tell("S4", "and has not heard of the store for longer than its permit");
         }
-        if let Some(group) = self.policy.group_of(&name) {
-            let others = self.nodes.iter().filter(|other| other.name != name && group.nodes.contains(&other.name));
+        let host = &this.host;
+        let long = |since_ms: u64| self.now_ms.saturating_sub(since_ms.max(host.booted_ms)) > PERMIT_MS;
+        if *step == Step::Drain && host.is_blind(self.now_ms) && long(host.blind_ms.0) {
+            tell("S6", "and cannot be judged");
+        }
+        if *step == Step::Drain && host.is_degraded(self.now_ms) && long(host.degraded_ms.0) {
+            tell("S13", "while data is degraded");
+        }
+        if *step == Step::Reboot && !(host.whole && host.default_kernel == NEW_KERNEL) {
+            tell("S17", "and its packages are not whole");
+        }
+        if let Some(group) = self.policy.group_of(name) {
+            let others = self.nodes.iter().filter(|other| other.name != *name && group.nodes.contains(&other.name));
             let disrupted = others.filter(|other| other.host.drained && !other.host.serving).count();
             if disrupted + 1 > usize::try_from(group.max_down).unwrap_or(usize::MAX) {
-                self.violate("S1", format!("{name} begins to {} while {disrupted} others are taken out", step.word()));
+                tell("S1", "while others are taken out");
             }
         }
-    }
-
-    fn incarnation(&self) -> Option<String> {
-        match self.store.get(&Key::Incarnation).map(|entry| &entry.value) {
-            Some(Record::Incarnation(text)) => Some(text.clone()),
-            _ => None,
+        self.ledger.permits.retain(|(known, ..)| *known != node);
+        for (number, what) in broken {
+            self.violate(number, what);
         }
     }
 
-    /// Whether the node has on its disk what the store no longer has: it was restored. What was lost in the moments since
-    /// the permit's answer nobody could know.
-    fn has_lost_what_is_known_to(&self, node: usize) -> bool {
-        let Some(known) = &self.nodes[node].journal.seen else { return false };
-        let hash = match self.store.get(&Key::Audit(known.head.seq)).map(|entry| &entry.value) {
+    /// Whether the node has on its disk what the store no longer has: it was restored.
+    fn has_lost(&self, node: &Node) -> bool {
+        let Some(known) = &node.journal.seen else { return false };
+        let hash = match self.store.get(&Key::Audit(known.head.seq)).map(|entry| entry.value.as_ref()) {
             Some(Record::Audit(record)) => Some(record.hash.as_str()),
             _ => None,
         };
-        let just_now = self.last_restore_ms.is_some_and(|at| self.now_ms - at <= PERMIT_MS);
-        !just_now && !known.is_still(&self.incarnation().unwrap_or_default(), hash)
+        let incarnation = match self.store.get(&Key::Incarnation).map(|entry| entry.value.as_ref()) {
+            Some(Record::Incarnation(text)) => text.as_str(),
+            _ => "",
+        };
+        !known.is_still(incarnation, hash)
     }
 
     /// What must hold at any moment.
     pub(super) fn check_now(&mut self) {
+        if self.ledger.known != self.store.revision() {
+            self.look_at_store();
+        }
         self.check_floors();
         self.check_leader();
         self.check_overdue();
+    }
+
+    fn look_at_store(&mut self) {
+        let commit_ms = |revision: Revision| {
+            let at = self.commit_times.partition_point(|(known, _)| *known < revision);
+            self.commit_times.get(at).map_or(0, |(_, at_ms)| *at_ms)
+        };
+        let entered = self.leases().filter_map(|(_, entry)| match entry.value.as_ref() {
+            Record::Lease(lease) if lease.state == LeaseState::Entered => {
+                Some((lease.node.clone(), commit_ms(entry.modified), lease.deadline_seconds * 1_000))
+            }
+            _ => None,
+        });
+        self.ledger.entered = entered.collect();
+        self.ledger.known = self.store.revision();
+        self.ledger.has_leader = self.store.get(&Key::Leader).is_some();
+        self.ledger.is_halted = self.store.get(&Key::Halt).is_some();
     }
 
     /// S10: the highest plan obeyed never falls.
@@ -299,15 +411,14 @@ impl World {
     /// L2: an empty throne is taken while somebody can.
     fn check_leader(&mut self) {
         let now_ms = self.now_ms;
-        let writable = now_ms >= self.store_full_until_ms && self.people.restored_ms.is_none();
-        if !writable || self.store.get(&Key::Leader).is_some() {
+        if self.ledger.has_leader || self.store_is_shut() || self.people.restored_ms.is_some() {
             self.ledger.leaderless_since_ms = None;
             return;
         }
         let since = *self.ledger.leaderless_since_ms.get_or_insert(now_ms);
         let late = now_ms.saturating_sub(since) > LEADERLESS_MS;
         let well = |node: &&Node| {
-            let able = node.agent.is_some() && node.cut_off_until_ms <= now_ms && node.paused_until_ms <= now_ms;
+            let able = node.agent.is_some() && node.cut_off_ms.1 <= now_ms && node.paused_until_ms <= now_ms;
             // A node whose link loses messages, or whose own session is the one that ended, takes a little longer.
             able && node.lossy_until_ms <= now_ms && now_ms.saturating_sub(node.well_since_ms) > 2 * LEADERLESS_MS
         };
@@ -319,21 +430,30 @@ impl World {
 
     /// L4: an overdue lease is told, while there is a leader who can.
     fn check_overdue(&mut self) {
-        if self.store.get(&Key::Halt).is_some() || self.store.get(&Key::Leader).is_none() {
+        let ledger = &self.ledger;
+        if ledger.is_halted || !ledger.has_leader || self.store_is_shut() || self.people.restored_ms.is_some() {
             return;
         }
-        let overdue = self.store.all().find_map(|(_, entry)| {
-            let Record::Lease(lease) = &entry.value else { return None };
-            let at = self.commit_times.iter().rfind(|(revision, _)| *revision == entry.modified)?.1;
-            let at = at.max(self.ledger.lifted_ms);
-            let late_ms = self.now_ms.saturating_sub(at + lease.deadline_seconds * 1_000);
-            (lease.state == LeaseState::Entered && late_ms > UNTOLD_MS).then(|| lease.node.clone())
-        });
-        if let Some(node) = overdue
-            && self.store_full_until_ms <= self.now_ms
-            && self.people.restored_ms.is_none()
-        {
-            self.violate("L4", format!("the lease of {node} is overdue for more than a minute, and nobody says so"));
+        // Who lifts a halt gives the node its whole time again.
+        let late = |(_, written_ms, limit_ms): &&(String, u64, u64)| {
+            self.now_ms.saturating_sub(ledger.lifted_ms.max(*written_ms) + limit_ms) > UNTOLD_MS
+        };
+        if let Some((node, ..)) = ledger.entered.iter().find(late) {
+            let what = format!("the lease of {node} is overdue for more than a minute, and nobody says so");
+            self.violate("L4", what);
         }
+    }
+}
+
+fn key_of<V>(op: &Op<Key, V>) -> &Key {
+    match op {
+        Op::Put { key, .. } | Op::PutInSession { key, .. } | Op::Delete { key } => key,
+    }
+}
+
+fn value_of(op: &Op<Key, Rc<Record>>) -> Option<&Record> {
+    match op {
+        Op::Put { value, .. } | Op::PutInSession { value, .. } => Some(value),
+        Op::Delete { .. } => None,
     }
 }

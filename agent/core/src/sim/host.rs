@@ -3,6 +3,7 @@
 //! It must never be better than a real one: an upgrade that is cut off leaves packages half-configured, and a machine
 //! that is told to reboot may not, or may come back with another kernel.
 
+use super::pace::Pace;
 use super::random::Random;
 
 /// The kernel before and after the upgrade.
@@ -38,10 +39,15 @@ pub(super) struct Curses {
     pub(super) old_kernel: bool,
     pub(super) bad_package: bool,
     pub(super) sick_afterwards: bool,
+    /// The upgrade replaces the agent half-way.
+    pub(super) agent_upgrade: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Host {
+    pace: Pace,
+    node: usize,
+    pub(super) boot_id: String,
     pub(super) power: Power,
     pub(super) boot: u64,
     pub(super) booted_ms: u64,
@@ -58,8 +64,10 @@ pub(super) struct Host {
     pub(super) going_down_ms: Option<u64>,
     /// A finding blocks.
     pub(super) sick_since_ms: Option<u64>,
-    /// Probes cannot tell.
-    pub(super) blind_until_ms: u64,
+    /// Data is degraded elsewhere, from when until when.
+    pub(super) degraded_ms: (u64, u64),
+    /// Probes cannot tell, from when until when.
+    pub(super) blind_ms: (u64, u64),
     pub(super) curses: Curses,
     /// Boots since packages were last changed, for the proof.
     pub(super) boots_since_patch: u32,
@@ -69,8 +77,11 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(node: usize, pace: Pace) -> Self {
         Self {
+            pace,
+            node,
+            boot_id: format!("boot-{node}-1"),
             power: Power::On,
             boot: 1,
             booted_ms: 0,
@@ -84,7 +95,8 @@ impl Host {
             apt: Unit::None,
             going_down_ms: None,
             sick_since_ms: None,
-            blind_until_ms: 0,
+            degraded_ms: (0, 0),
+            blind_ms: (0, 0),
             curses: Curses::default(),
             boots_since_patch: 0,
             away_since_ms: None,
@@ -96,8 +108,12 @@ impl Host {
         self.power == Power::On
     }
 
-    pub(super) fn boot_id(&self, node: usize) -> String {
-        format!("boot-{node}-{}", self.boot)
+    pub(super) fn is_blind(&self, now_ms: u64) -> bool {
+        now_ms < self.blind_ms.1
+    }
+
+    pub(super) fn is_degraded(&self, now_ms: u64) -> bool {
+        now_ms < self.degraded_ms.1
     }
 
     /// The power goes: what runs ends where it is.
@@ -113,8 +129,9 @@ impl Host {
     pub(super) fn boot(&mut self, now_ms: u64, random: &mut Random) {
         self.power = Power::On;
         self.boot += 1;
+        self.boot_id = format!("boot-{}-{}", self.node, self.boot);
         self.booted_ms = now_ms;
-        self.complete_ms = now_ms + random.between(200, 2_000);
+        self.complete_ms = now_ms + random.time(self.pace.boot);
         self.kernel = if self.curses.old_kernel { OLD_KERNEL } else { self.default_kernel };
         self.serving = !self.drained;
         self.boots_since_patch += 1;
@@ -131,7 +148,7 @@ impl Host {
             return;
         }
         self.whole = false;
-        self.apt = Unit::Running { until_ms: now_ms + random.between(800, 4_000) };
+        self.apt = Unit::Running { until_ms: now_ms + random.time(self.pace.patch) };
     }
 
     /// Time passes: the upgrade ends, a reboot takes the power. True when the power went.
@@ -150,8 +167,7 @@ impl Host {
             }
         }
         if self.is_up() && self.going_down_ms.is_some_and(|at| at <= now_ms) {
-            let off =
-                if self.curses.slow_reboot { random.between(25_000, 45_000) } else { random.between(1_000, 5_000) };
+            let off = random.time(if self.curses.slow_reboot { self.pace.slow_off } else { self.pace.off });
             self.cut(Power::Off { until_ms: now_ms + off }, now_ms);
             return true;
         }
@@ -182,7 +198,8 @@ impl Host {
     pub(super) fn mend(&mut self) {
         self.curses = Curses::default();
         self.sick_since_ms = None;
-        self.blind_until_ms = 0;
+        self.blind_ms = (0, 0);
+        self.degraded_ms = (0, 0);
         if self.apt == Unit::Failed {
             self.apt = Unit::None;
         }

@@ -6,10 +6,15 @@
 
 mod agent;
 mod check;
+mod eyes;
 mod fault;
 mod host;
+mod link;
+mod pace;
 mod people;
 mod random;
+mod scenario;
+mod strike;
 mod variant;
 mod world;
 
@@ -17,28 +22,11 @@ mod world;
 mod tests;
 
 pub use fault::Fault;
+pub use pace::{Pace, Range};
+pub use scenario::{Cut, Scenario};
 pub use variant::Variant;
 
-use crate::fleet::Policy;
 use world::World;
-
-/// What to simulate.
-#[derive(Debug, Clone)]
-pub struct Scenario {
-    /// The fleet.
-    pub policy: Policy,
-    /// Which faults may happen; empty: none.
-    pub faults: Vec<Fault>,
-    /// The rules as shipped, or one broken on purpose.
-    pub variant: Variant,
-}
-
-impl Scenario {
-    /// The fleet of the tests: two hosts and a storage box that exclude each other.
-    pub fn small(faults: &[Fault], variant: Variant) -> Self {
-        Self { policy: world::small_fleet(), faults: faults.to_vec(), variant }
-    }
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +39,14 @@ pub struct Outcome {
     pub seconds: u64,
     /// Virtual seconds each node was out of service, in the order of the nodes.
     pub out_of_service: Vec<(String, u64)>,
-    /// How often the fleet was halted.
-    pub halts: u32,
+    /// Who waited for what, in the words of the leader, and for how many virtual seconds; the longest first.
+    pub waits: Vec<(String, u64)>,
+    /// The reasons of the halts, in their order.
+    pub halts: Vec<String>,
     /// Events that were played.
     pub events: u64,
+    /// Moments between two instructions that the node of [`Scenario::cut`] has passed.
+    pub edges: u32,
     /// What happened, a line each; empty unless it was asked for.
     pub story: Vec<String>,
 }
@@ -70,7 +62,7 @@ pub struct Violation {
     pub at_ms: u64,
 }
 
-/// Plays one seed. `telling` collects the story.
+/// Plays one seed. `telling` collects the story, and who waited for what.
 pub fn play(scenario: &Scenario, seed: u64, telling: bool) -> Outcome {
     World::new(scenario, seed, telling).play()
 }

@@ -5,11 +5,12 @@
 use super::agent::Agent;
 use super::check::Author;
 use super::host::{NEW_KERNEL, Power};
-use super::world::{Event, REBOOT, Snapshot, World};
+use super::world::{Event, Snapshot, World};
 use crate::operator::{self, Person};
-use crate::plan::{NodePlan, PackageChange, PackageSet, Plan, Reboot};
+use crate::phase::Phase;
+use crate::plan::{NodePlan, PackageChange, PackageSet, Plan, Reboot, RebootKind};
 use crate::rollout::RolloutState;
-use crate::store::Key;
+use crate::store::{Answer, Key, Record};
 use crate::view::View;
 
 /// How often somebody looks.
@@ -27,6 +28,9 @@ pub(super) struct People {
     pub(super) wants_force: Option<usize>,
     /// Two act at once.
     pub(super) two: bool,
+    /// Somebody stops the rollout for good, and plans anew.
+    pub(super) wants_abort: bool,
+    plans: u64,
     /// When the store was restored, until it is adopted.
     pub(super) restored_ms: Option<u64>,
     looks: u64,
@@ -39,26 +43,33 @@ impl World {
     pub(super) fn found_fleet(&mut self) {
         let person = self.person("anna");
         let txn = operator::adopt(&self.read(), &person, "life-0".to_owned(), "founded");
-        self.commit(Author::Person, &txn);
+        self.commit(Author::Person, txn);
         if let Ok(txn) = operator::apply_policy(&self.read(), &person, self.policy.clone(), "first") {
-            self.commit(Author::Person, &txn);
+            self.commit(Author::Person, txn);
         }
-        let plan = self.plan();
-        let id = "plan-1";
-        let txn = operator::keep_plan(&self.read(), &person, id, plan);
-        self.commit(Author::Person, &txn);
-        let view = self.read();
-        if let Some(kept) = view.plans.get(id) {
-            let txn = operator::approve(&view, &person, kept, id, "tested");
-            self.commit(Author::Person, &txn);
-        }
-        match operator::start(&self.read(), &person, id, "the month's updates") {
-            Ok(txn) => drop(self.commit(Author::Person, &txn)),
-            Err(blockers) => self.violate("L1", format!("the rollout cannot start: {blockers:?}")),
+        if self.plan_anew().is_none() {
+            self.violate("L1", "the rollout cannot start".to_owned());
         }
     }
 
-    fn plan(&self) -> Plan {
+    /// Plans, approves, starts.
+    fn plan_anew(&mut self) -> Option<()> {
+        let person = self.person("anna");
+        let serial = self.people.plans + 1;
+        let plan = self.plan(serial);
+        let id = format!("plan-{serial}");
+        let txn = operator::keep_plan(&self.read(), &person, &id, plan);
+        self.commit(Author::Person, txn)?;
+        self.people.plans = serial;
+        let view = self.read();
+        let txn = operator::approve(&view, &person, view.plans.get(&id)?, &id, "tested");
+        self.commit(Author::Person, txn)?;
+        let txn = operator::start(&self.read(), &person, &id, "the month's updates").ok()?;
+        self.tell(|_| format!("people start {id}"));
+        self.commit(Author::Person, txn).map(drop)
+    }
+
+    fn plan(&self, serial: u64) -> Plan {
         let change = PackageChange {
             name: "linux-image".to_owned(),
             architecture: "amd64".to_owned(),
@@ -69,24 +80,25 @@ impl World {
         let part = |group: &crate::fleet::Group, node: &String| NodePlan {
             node: node.clone(),
             group: group.name.clone(),
-            alone: group.alone.contains(node),
+            alone: group.alone.contains(node) || group.store_hosts.contains(node),
             packages: PackageSet::new(vec![change.clone()]),
-            reboot: Reboot { kind: REBOOT, why: "a new kernel".to_owned() },
+            reboot: Reboot { kind: RebootKind::Full, why: "a new kernel".to_owned() },
             drain: true,
             stay_seconds: 0,
             kernel: Some(NEW_KERNEL.to_owned()),
             baseline: Vec::new(),
             estimate_seconds: 30,
         };
-        let nodes = self.policy.groups.iter().flat_map(|group| {
+        let ordered = |group: &crate::fleet::Group| {
             let order = if group.order.is_empty() { &group.nodes } else { &group.order };
-            order.iter().map(|node| part(group, node)).collect::<Vec<_>>()
-        });
+            let (last, first): (Vec<_>, Vec<_>) = order.iter().partition(|node| group.store_hosts.contains(node));
+            first.into_iter().chain(last).map(|node| part(group, node)).collect::<Vec<_>>()
+        };
         Plan {
             name: "sim".to_owned(),
-            serial: 1,
+            serial,
             policy: "sim".to_owned(),
-            nodes: nodes.collect(),
+            nodes: self.policy.groups.iter().flat_map(ordered).collect(),
             timeouts: self.policy.timeouts,
             streak_seconds: self.policy.gates.streak_seconds,
             by: "operator:anna".to_owned(),
@@ -97,7 +109,11 @@ impl World {
     pub(super) fn people_look(&mut self) {
         self.after(LOOK_MS, Event::People);
         self.people.looks += 1;
-        if self.people.looks.is_multiple_of(SNAPSHOT_LOOKS) {
+        self.power_on();
+        if self.store_is_away() {
+            return;
+        }
+        if self.keeps_snapshots && self.people.looks.is_multiple_of(SNAPSHOT_LOOKS) {
             self.snapshot = Some(Snapshot {
                 store: self.store.clone(),
                 commits: self.commit_times.len(),
@@ -119,12 +135,12 @@ impl World {
             }
             return;
         }
-        self.power_on();
         self.force();
         self.mend_and_lift();
         if self.people.two {
             self.meddle();
         }
+        self.abort();
     }
 
     /// After a restore: a new life, and what the old one left is taken away by hand.
@@ -132,18 +148,22 @@ impl World {
         let person = self.person("anna");
         let incarnation = format!("life-{}", self.restores);
         let txn = operator::adopt(&self.read(), &person, incarnation.clone(), "restored from a snapshot");
-        if self.commit(Author::Person, &txn).is_none() {
+        if self.commit(Author::Person, txn).is_none() {
             return;
         }
         self.people.restored_ms = None;
         self.snapshot = None;
+        self.ledger.adopt();
+        for node in &mut self.nodes {
+            node.bereft_ms = None;
+        }
         self.tell(|_| "people adopt the restored store".to_owned());
         loop {
             let view = self.read();
             let old = view.leases.values().find(|lease| lease.value.incarnation != incarnation).cloned();
             let Some(old) = old else { break };
             let txn = operator::force_release(&view, &person, &old, "of the former life", "looked at the node");
-            if self.commit(Author::Person, &txn).is_none() {
+            if self.commit(Author::Person, txn).is_none() {
                 break;
             }
         }
@@ -164,6 +184,9 @@ impl World {
     /// Takes a lease, whether or not that is wise.
     fn force(&mut self) {
         let Some(node) = self.people.wants_force else { return };
+        if self.leases().next().is_none() {
+            return;
+        }
         let view = self.read();
         let name = self.nodes[node].name.clone();
         let Some(held) = view.lease_of(&name) else { return };
@@ -171,16 +194,15 @@ impl World {
         let person = self.person("otto");
         let txn = operator::force_release(&view, &person, held, "it hangs", "I think it is off");
         self.tell(|_| format!("people force the lease of {name}"));
-        self.commit(Author::Person, &txn);
+        self.commit(Author::Person, txn);
     }
 
     /// Looks at the cause, mends it, and lets it go on.
     fn mend_and_lift(&mut self) {
         let now_ms = self.now_ms;
-        let view = self.read();
-        if view.halt.is_none() {
+        if self.store.get(&Key::Halt).is_none() {
             self.people.halted_since_ms = None;
-            self.resume(&view);
+            self.resume();
             self.mend_the_stuck();
             return;
         }
@@ -188,25 +210,21 @@ impl World {
         if now_ms - since < SLOW_MS {
             return;
         }
-        let mute =
-            view.halt.as_ref().is_some_and(|halt| halt.value.reason.is_empty() || halt.value.next_action.is_empty());
-        if mute {
-            self.violate("L3", "a halt without a reason or a next action".to_owned());
-        }
         for node in 0..self.nodes.len() {
             self.nodes[node].host.mend();
             // hardstand node allow
-            if self.nodes[node].journal.phase == crate::phase::Phase::Idle {
+            if self.nodes[node].journal.phase == Phase::Idle {
                 self.nodes[node].journal.denied.clear();
             }
-            let half_done = self.nodes[node].journal.hold.is_some()
-                && self.nodes[node].journal.phase == crate::phase::Phase::Patching;
+            let half_done =
+                self.nodes[node].journal.hold.is_some() && self.nodes[node].journal.phase == Phase::Patching;
             if half_done && self.nodes[node].host.is_up() {
                 self.nodes[node].host.finish_by_hand();
             }
             let stranded = self.nodes[node].host.is_up()
+                && self.nodes[node].host.kernel != self.nodes[node].host.default_kernel
                 && self.nodes[node].journal.hold.is_some()
-                && self.nodes[node].journal.phase == crate::phase::Phase::RebootArmed;
+                && matches!(self.nodes[node].journal.phase, Phase::RebootArmed | Phase::Released);
             if stranded {
                 self.lose_power(node, Power::Off { until_ms: now_ms + 2_000 });
             }
@@ -214,7 +232,7 @@ impl World {
         let person = self.person("anna");
         if let Some(txn) = operator::lift(&self.read(), &person, "mended") {
             self.tell(|_| "people mend and lift the halt".to_owned());
-            self.commit(Author::Person, &txn);
+            self.commit(Author::Person, txn);
             self.people.halted_since_ms = None;
         }
     }
@@ -234,28 +252,60 @@ impl World {
         }
     }
 
-    /// The second person pauses, and somebody resumes.
+    /// Two people act at once, on the same sight of the fleet: exactly one of them finds it as it was (S18).
     fn meddle(&mut self) {
         let view = self.read();
-        let person = self.person("otto");
-        self.people.two = false;
-        if let Ok(txn) = operator::set_state(&view, &person, RolloutState::Paused, "I was not told") {
-            self.commit(Author::Person, &txn);
+        if self.rollout_state() != Some(RolloutState::Running) || self.store_is_shut() {
+            return;
         }
-        // Both act on what they saw before the other did: one of them must find a conflict.
-        if let Some(txn) = operator::halt(&view, &self.person("anna"), "me neither") {
-            let before = self.store.revision();
-            let answer = self.commit(Author::Person, &txn);
-            if matches!(answer, Some(crate::store::Answer::Committed { .. })) && before > view.revision {
-                self.violate("S18", "two people acted on the same end of the audit chain".to_owned());
-            }
+        self.people.two = false;
+        let (anna, otto) = (self.person("anna"), self.person("otto"));
+        let pause = operator::set_state(&view, &otto, RolloutState::Paused, "I was not told").ok();
+        let halt = operator::halt(&view, &anna, "me neither").or_else(|| operator::lift(&view, &anna, "mended"));
+        let (Some(pause), Some(halt)) = (pause, halt) else { return };
+        self.tell(|_| "two people act at once".to_owned());
+        let both = if self.random.percent(50) { [pause, halt] } else { [halt, pause] };
+        let answers = both.map(|txn| self.commit(Author::Person, txn));
+        let committed = answers.iter().filter(|answer| matches!(answer, Some(Answer::Committed { .. }))).count();
+        if committed != 1 {
+            self.violate("S18", format!("{committed} of two people who acted at once were told yes"));
         }
     }
 
-    fn resume(&mut self, view: &View) {
-        let paused = view.rollout.as_ref().is_some_and(|rollout| rollout.value.state == RolloutState::Paused);
-        if paused && let Ok(txn) = operator::set_state(view, &self.person("anna"), RolloutState::Running, "go on") {
-            self.commit(Author::Person, &txn);
+    fn rollout_state(&self) -> Option<RolloutState> {
+        match self.store.get(&Key::Rollout).map(|entry| entry.value.as_ref()) {
+            Some(Record::Rollout(rollout)) => Some(rollout.state),
+            _ => None,
+        }
+    }
+
+    fn resume(&mut self) {
+        if self.rollout_state() != Some(RolloutState::Paused) {
+            return;
+        }
+        if let Ok(txn) = operator::set_state(&self.read(), &self.person("anna"), RolloutState::Running, "go on") {
+            self.commit(Author::Person, txn);
+        }
+    }
+
+    /// Stops the rollout for good; when nobody is in maintenance any more, plans anew.
+    fn abort(&mut self) {
+        // A store that went back may be at a plan that nodes have left behind: they refuse it (S10).
+        let serial = match self.store.get(&Key::Rollout).map(|entry| entry.value.as_ref()) {
+            Some(Record::Rollout(rollout)) => rollout.serial,
+            _ => 0,
+        };
+        self.people.wants_abort |= self.nodes.iter().any(|node| node.journal.plan_floor > serial);
+        if self.people.wants_abort {
+            let txn = operator::set_state(&self.read(), &self.person("otto"), RolloutState::Aborted, "wrong month");
+            if let Ok(txn) = txn {
+                self.tell(|_| "people abort the rollout".to_owned());
+                self.people.wants_abort = self.commit(Author::Person, txn).is_none();
+            }
+        }
+        let over = self.rollout_state() == Some(RolloutState::Aborted);
+        if over && self.leases().next().is_none() && self.store.get(&Key::Halt).is_none() {
+            self.plan_anew();
         }
     }
 

@@ -218,6 +218,9 @@ impl Court<'_> {
         if !self.can_commit() {
             return Turn::Wait("the store is out of reach; the lease is given back when it is not".to_owned());
         }
+        if let Some(turn) = self.unproved(journey) {
+            return turn;
+        }
         let Ok(mut then) = self.step(journey, Event::Ended) else {
             return Turn::Wait("released has no end".to_owned());
         };
@@ -253,6 +256,17 @@ impl Court<'_> {
         let (txn, head) = self.chained(txn, deed);
         then.seen = self.known(head);
         Turn::Commit { txn, then }
+    }
+
+    /// A crash on the last steps may have brought up another kernel than the one that was proved: that is no end (S8).
+    fn unproved(&self, journey: &Journey) -> Option<Turn> {
+        let expected = journey.part.kernel.as_ref().filter(|_| journey.part.reboot.kind.changes_boot_id())?;
+        match &self.facts.kernel {
+            _ if journey.undoing => None,
+            Reading::Known(runs) if runs == expected => None,
+            Reading::Known(runs) => Some(self.deny(journey, runs)),
+            Reading::Unknown { why } => Some(self.limited(journey, journey.timeouts.restore_seconds, why)),
+        }
     }
 
     /// Why this journey has no permit any more. Silence of the store is no answer (S4).

@@ -4,6 +4,7 @@
 //! It must never be kinder than a real engine: sessions end, history is compacted, conditions are judged at one revision.
 
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 
 use super::{Answer, Change, Compare, Entry, Op, Revision, SessionId, Txn};
 
@@ -45,6 +46,11 @@ impl<K: Ord + Clone, V: Clone> Model<K, V> {
     /// All keys in their order.
     pub fn all(&self) -> impl Iterator<Item = (&K, &Entry<V>)> {
         self.entries.iter().map(|(key, (entry, _))| (key, entry))
+    }
+
+    /// The keys of a range, in their order.
+    pub fn range(&self, keys: impl RangeBounds<K>) -> impl Iterator<Item = (&K, &Entry<V>)> {
+        self.entries.range(keys).map(|(key, (entry, _))| (key, entry))
     }
 
     /// A new session. It lives until [`Self::end_session`].
