@@ -1,22 +1,22 @@
 //! Plays seeds of the protocol's simulator and says what they broke and how fast it went:
-//! `cargo run --profile simulate -p hardstand-core --example simulate -- [--seeds N] [--from N] [--fleet NAME|all] [--variant NAME] [--story] [--on]`
+//! `cargo run --profile simulate -p hardstand-core --example simulate -- [--seeds N] [--from N] [--fleet NAME|all] [--variant NAME] [--fault NAME]... [--cut NODE:EDGE:FAULT:MS] [--story] [--on]`
 //!
-//! `--on` plays on after a broken invariant and counts what broke; `--story` tells the first broken seed.
+//! `--on` plays on after a broken invariant and counts what broke; `--story` tells the first broken seed. `--fault none` is
+//! weather without any; `--cut` is one more fault at exactly one moment between two instructions of a node.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use hardstand_core::sim::{Fault, Scenario, Variant, play};
-
-/// The fleets there are.
-const FLEETS: [&str; 4] = ["small", "wide", "embedded", "groups"];
+use hardstand_core::sim::{Cut, Fault, Scenario, Variant, play};
 
 struct Wish {
     from: u64,
     seeds: u64,
     fleet: String,
     variant: Variant,
+    faults: Option<Vec<Fault>>,
+    cut: Option<Cut>,
     story: bool,
     on: bool,
 }
@@ -38,11 +38,13 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let fleets = Scenario::all(&Fault::ALL, wish.variant);
-    let wanted = |name: &&str| wish.fleet == "all" || wish.fleet == **name;
+    let wanted = |name: &&str| wish.fleet == "all" || wish.fleet == *name;
     let mut code = ExitCode::SUCCESS;
-    for (name, scenario) in FLEETS.iter().zip(&fleets).filter(|(name, _)| wanted(name)) {
-        if !report(name, scenario, &wish) {
+    for name in Scenario::FLEETS.into_iter().filter(wanted) {
+        let faults = wish.faults.as_deref().unwrap_or(&Fault::ALL);
+        let scenario = Scenario::named(name, faults, wish.variant);
+        let Some(scenario) = scenario.map(|scenario| Scenario { cut: wish.cut, ..scenario }) else { continue };
+        if !report(name, &scenario, &wish) {
             code = ExitCode::FAILURE;
         }
     }
@@ -51,7 +53,8 @@ fn main() -> ExitCode {
 
 fn wish() -> Result<Wish, String> {
     let fleet = "small".to_owned();
-    let mut wish = Wish { from: 0, seeds: 20_000, fleet, variant: Variant::Shipped, story: false, on: false };
+    let variant = Variant::Shipped;
+    let mut wish = Wish { from: 0, seeds: 20_000, fleet, variant, faults: None, cut: None, story: false, on: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -71,14 +74,35 @@ fn take(wish: &mut Wish, word: &str, value: String) -> Result<(), String> {
     match word {
         "--seeds" => wish.seeds = number()?,
         "--from" => wish.from = number()?,
-        "--fleet" if value == "all" || FLEETS.contains(&value.as_str()) => wish.fleet = value,
-        "--fleet" => return Err(format!("no fleet is called {value}; there are {} and all", FLEETS.join(", "))),
+        "--fleet" if value == "all" || Scenario::FLEETS.contains(&value.as_str()) => wish.fleet = value,
+        "--fleet" => {
+            return Err(format!("no fleet is called {value}; there are {} and all", Scenario::FLEETS.join(", ")));
+        }
         "--variant" => {
             wish.variant = Variant::of(&value).ok_or_else(|| format!("no variant is called {value}"))?;
         }
+        "--fault" if value == "none" => wish.faults = Some(Vec::new()),
+        "--fault" => wish.faults.get_or_insert_default().push(fault(&value)?),
+        "--cut" => wish.cut = Some(cut(&value)?),
         _ => return Err(format!("unknown word {word}")),
     }
     Ok(())
+}
+
+fn fault(word: &str) -> Result<Fault, String> {
+    let words: Vec<&str> = Fault::ALL.iter().map(|fault| fault.word()).collect();
+    Fault::of(word).ok_or_else(|| format!("no fault is called {word}; there are {}", words.join(", ")))
+}
+
+fn cut(text: &str) -> Result<Cut, String> {
+    let wrong = || format!("--cut {text} is not NODE:EDGE:FAULT:MS");
+    let mut parts = text.split(':');
+    let mut number =
+        |parts: &mut std::str::Split<char>| parts.next().and_then(|part| part.parse::<u32>().ok()).ok_or_else(wrong);
+    let (node, edge) = (number(&mut parts)?, number(&mut parts)?);
+    let fault = fault(parts.next().ok_or_else(wrong)?)?;
+    let lasts_ms = u64::from(number(&mut parts)?);
+    Ok(Cut { node: node as usize, edge, fault, lasts_ms })
 }
 
 /// Plays a fleet, and says how it went; true when nothing broke.

@@ -88,8 +88,13 @@ impl World {
             boot_entry: host.default_kernel == NEW_KERNEL,
         };
         let (mut boot_id, mut kernel) = (host.boot_id.clone(), host.kernel);
-        if self.variant == Variant::NoBootIdProof && phase == Phase::RebootArmed && act != ActState::None {
-            (boot_id, kernel) = ("believed".to_owned(), NEW_KERNEL);
+        if self.variant == Variant::NoBootIdProof {
+            if phase == Phase::RebootArmed && act != ActState::None {
+                "believed".clone_into(&mut boot_id);
+            }
+            if phase >= Phase::RebootArmed {
+                kernel = NEW_KERNEL;
+            }
         }
         Facts {
             now_ms,

@@ -29,7 +29,7 @@ pub struct Scenario {
 pub struct Cut {
     /// The node, by its place in the policy.
     pub node: usize,
-    /// Which of its moments between two instructions, from 0.
+    /// Which of its moments between two instructions, from 0; [`super::Outcome::edges`] says how many there are.
     pub edge: u32,
     /// What happens then.
     pub fault: Fault,
@@ -81,9 +81,19 @@ impl Scenario {
         Self::short(vec![first, group("two", &["web1", "web2"], 1)], faults, variant)
     }
 
-    /// All fleets of the tests.
-    pub fn all(faults: &[Fault], variant: Variant) -> [Self; 4] {
-        [Self::small, Self::wide, Self::embedded, Self::groups].map(|fleet| fleet(faults, variant))
+    /// The names of the fleets of the tests.
+    pub const FLEETS: [&str; 4] = ["small", "wide", "embedded", "groups"];
+
+    /// A fleet of the tests, by its name.
+    pub fn named(name: &str, faults: &[Fault], variant: Variant) -> Option<Self> {
+        let fleet = match name {
+            "small" => Self::small,
+            "wide" => Self::wide,
+            "embedded" => Self::embedded,
+            "groups" => Self::groups,
+            _ => return None,
+        };
+        Some(fleet(faults, variant))
     }
 }
 

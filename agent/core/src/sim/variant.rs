@@ -79,20 +79,6 @@ impl Variant {
         [Self::Shipped].into_iter().chain(Self::BROKEN).find(|variant| variant.word() == word)
     }
 
-    /// The invariants of which it must break one: what the rule it lacks is there for.
-    pub fn breaks(self) -> &'static [&'static str] {
-        match self {
-            Self::Shipped => &[],
-            Self::LeasedPermit | Self::NaiveUnlock | Self::TimedRelease => &["S12"],
-            Self::NoFencing | Self::TokenWithoutIncarnation => &["S3"],
-            Self::NoHealthGate => &["S5"],
-            Self::UnknownIsOk => &["S1", "S2", "S6"],
-            Self::NoBootIdProof => &["S8"],
-            Self::Counter => &["S1"],
-            Self::LeaderWithoutEpoch => &["S9"],
-        }
-    }
-
     /// What a leader's transaction becomes.
     pub(super) fn of_leader(self, mut txn: Txn<Key, Record>) -> Txn<Key, Record> {
         let grants = txn.ops.iter().any(|op| matches!(op, Op::Put { key: Key::Lease { .. }, .. }));
