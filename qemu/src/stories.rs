@@ -68,7 +68,9 @@ impl Story {
     }
 
     /// Stories of which a test run takes one, in turn: all of them do not fit its hour.
-    pub(crate) const IN_TURN: [Self; 4] = [Self::RollHalt, Self::RollBadUpdate, Self::RollCrash, Self::RollEtcd];
+    pub(crate) const IN_TURN: [Self; 2] = [Self::RollHalt, Self::FleetBoot];
+    /// Stories that are told on demand only.
+    pub(crate) const ON_DEMAND: [Self; 3] = [Self::RollBadUpdate, Self::RollCrash, Self::RollEtcd];
 
     /// The recipe whose image it boots.
     pub(crate) fn recipe(self) -> &'static str {

@@ -18,7 +18,7 @@ use crate::host::boot::{KernelFiles, loader};
 use crate::host::packages;
 
 /// Lists that are younger are fresh: they are not fetched again.
-const REFRESH_EVERY: Duration = Duration::from_secs(60);
+const REFRESH_EVERY: Duration = Duration::from_secs(10);
 /// What fetching the lists may take; below the verb's own limit.
 const REFRESH_LIMIT: Duration = Duration::from_secs(570);
 /// What one run of the resolver may take.
