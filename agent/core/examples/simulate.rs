@@ -97,7 +97,7 @@ fn fault(word: &str) -> Result<Fault, String> {
 fn cut(text: &str) -> Result<Cut, String> {
     let wrong = || format!("--cut {text} is not NODE:EDGE:FAULT:MS");
     let mut parts = text.split(':');
-    let mut number =
+    let number =
         |parts: &mut std::str::Split<char>| parts.next().and_then(|part| part.parse::<u32>().ok()).ok_or_else(wrong);
     let (node, edge) = (number(&mut parts)?, number(&mut parts)?);
     let fault = fault(parts.next().ok_or_else(wrong)?)?;
