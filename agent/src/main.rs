@@ -10,6 +10,7 @@ mod crew;
 mod durable;
 #[allow(dead_code, reason = "the operator commands that use the rest are built beside it")]
 mod facts;
+mod fleetlock;
 #[cfg(test)]
 mod hang;
 mod helper;

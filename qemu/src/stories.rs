@@ -14,6 +14,10 @@ mod faults;
 mod fleet_boot;
 mod fleet_power;
 mod roll;
+mod roll_bad_update;
+mod roll_crash;
+mod roll_halt;
+pub(crate) mod rolling;
 
 use std::path::PathBuf;
 
@@ -49,6 +53,12 @@ pub(crate) enum Story {
     RollEmbedded,
     /// The same with etcd, a member on each of them
     RollEtcd,
+    /// A person halts a rollout, and lifts it
+    RollHalt,
+    /// A package fails to install, a service stays down: each halts and leaves the others alone
+    RollBadUpdate,
+    /// One node loses its power in every phase of its update
+    RollCrash,
 }
 
 impl Story {
@@ -57,13 +67,19 @@ impl Story {
         self.to_possible_value().expect("no story is hidden").get_name().to_owned()
     }
 
+    /// Stories of which a test run takes one, in turn: all of them do not fit its hour.
+    pub(crate) const IN_TURN: [Self; 4] = [Self::RollHalt, Self::RollBadUpdate, Self::RollCrash, Self::RollEtcd];
+
     /// The recipe whose image it boots.
     pub(crate) fn recipe(self) -> &'static str {
         match self {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
-            Self::FleetBoot | Self::FleetPower | Self::RollEmbedded | Self::RollEtcd => fleet::RECIPE,
+            Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
+            Self::RollEmbedded | Self::RollEtcd | Self::RollHalt | Self::RollBadUpdate | Self::RollCrash => {
+                fleet::RECIPE
+            }
         }
     }
 }
@@ -83,6 +99,9 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::FleetPower => fleet_power::run(&scene).await,
         Story::RollEmbedded => roll::run(&scene, fleet::trust::Engine::Embedded).await,
         Story::RollEtcd => roll::run(&scene, fleet::trust::Engine::Etcd).await,
+        Story::RollHalt => roll_halt::run(&scene).await,
+        Story::RollCrash => roll_crash::run(&scene).await,
+        Story::RollBadUpdate => roll_bad_update::run(&scene).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());

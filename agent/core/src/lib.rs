@@ -7,6 +7,7 @@ pub mod audit;
 #[cfg(test)]
 mod fixture;
 pub mod fleet;
+pub mod fleetlock;
 pub mod health;
 pub mod history;
 pub mod journal;

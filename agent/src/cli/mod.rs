@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod desk;
 mod fleet;
+mod fleetlock;
 mod forget;
 mod generate;
 mod halt;
@@ -92,6 +93,9 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Print a rollout's record as Markdown.
     Runbook(runbook::RunbookArgs),
+    /// Ask a FleetLock server for a slot, as a guest.
+    #[command(subcommand)]
+    Fleetlock(fleetlock::FleetlockCommand),
     /// Keep the fleet's own certificate authority.
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -151,6 +155,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Fleet(command) => fleet::run(&command),
         Command::Rollout(command) => return with_status(rollout::run(&command)),
         Command::Node(command) => return with_status(one::run(&command)),
+        Command::Fleetlock(command) => return with_status(fleetlock::run(&command)),
         Command::Halt(args) => halt::run(&args),
         Command::Lease(command) => lease::run(&command),
         Command::Audit(command) => audit::run(&command),

@@ -534,3 +534,6 @@ fn row(view: &View, audit: &[AuditRecord], id: &str, plan: &Plan) -> HistoryRow 
         last_unix_seconds: of_plan().next_back().map_or(plan.made_unix_seconds, |record| record.deed.at_unix_seconds),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,12 @@ pub(super) fn run(args: &RunbookArgs) -> anyhow::Result<()> {
     show(args.desk.json, SCHEMA, &document, &markdown(&document, &view))
 }
 
+/// The same without a store; the audit records in their order.
+#[cfg(test)]
+pub(super) fn markdown_of(view: &View, audit: &[AuditRecord], id: &str, plan: &Plan) -> String {
+    markdown(&document(view, audit, id, plan), view)
+}
+
 fn document<'a>(view: &'a View, audit: &'a [AuditRecord], id: &'a str, plan: &'a Plan) -> RunbookDocument<'a> {
     let mine = |record: &&AuditRecord| record.deed.plan.as_deref() == Some(id);
     let first = audit.iter().find(mine).map_or(u64::MAX, |record| record.seq);

@@ -19,7 +19,9 @@ impl Member {
         let view = &self.link.view;
         let (what, txn) = if view.leader.is_none() {
             let Some(session) = self.link.session() else { return false };
-            let Some(txn) = leader::stand(view, &self.me.node, None, session, facts.unix_seconds) else { return false };
+            let Some(txn) = leader::stand(view, &self.me.node, self.own_address(), session, facts.unix_seconds) else {
+                return false;
+            };
             ("standing for leader".to_owned(), txn)
         } else {
             let moment = self.moment(facts);
@@ -45,7 +47,7 @@ impl Member {
         }
     }
 
-    fn moment(&self, facts: &Facts) -> Moment {
+    pub(super) fn moment(&self, facts: &Facts) -> Moment {
         let policy = self.link.view.policy.as_ref().map(|policy| &policy.value);
         let opening = policy.map_or(Opening::Closed { next: None }, |policy| opening(policy, facts.unix_seconds));
         Moment {

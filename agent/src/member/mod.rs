@@ -4,6 +4,7 @@
 //! It must never choose: what to do comes from `core::step` and `core::leader`. It must never begin an act on a permit
 //! that it cannot prove, and never go on when the journal cannot be written.
 
+mod guests;
 mod lead;
 mod link;
 mod tell;
@@ -27,6 +28,7 @@ use tokio::time::sleep;
 
 use crate::act::Act;
 use crate::facts::{self, Known, Sources};
+use crate::fleetlock::{Asked, Door};
 use crate::helper::Client;
 use crate::host::clock::boottime;
 use crate::host::systemd::jobs::Jobs;
@@ -129,6 +131,7 @@ struct Member {
     jobs: Jobs,
     act: Act,
     link: Link,
+    door: Door,
     streak: Streak,
     teller: Teller,
     passes: watch::Receiver<Arc<Published>>,
@@ -153,6 +156,7 @@ impl Member {
             helper: parts.helper,
             jobs: Jobs::default(),
             act,
+            door: Door::new(),
             streak: Streak::default(),
             passes: parts.passes,
             standing: parts.standing,
@@ -174,8 +178,9 @@ impl Member {
             }
             let led = self.lead(&facts).await;
             self.tell(&facts).await;
-            if !led {
-                self.wait().await;
+            self.keep_door().await;
+            if !led && let Some(asked) = self.wait().await {
+                self.answer(asked, &facts).await;
             }
         }
     }
@@ -223,14 +228,15 @@ impl Member {
         }
     }
 
-    /// Until something changes: the store, a pass, an act, or some time has passed.
-    async fn wait(&mut self) {
+    /// Until something changes: the store, a pass, an act, a guest asks, or some time has passed.
+    async fn wait(&mut self) -> Option<Asked> {
         let busy = self.journal.journey.is_some() || self.act.state() == ActState::Running;
         let look = if busy { LOOK_EVERY } else { IDLE_LOOK_EVERY };
         tokio::select! {
-            () = self.link.listen() => {}
-            _ = self.passes.changed() => {}
-            () = sleep(look) => {}
+            () = self.link.listen() => None,
+            _ = self.passes.changed() => None,
+            asked = self.door.next() => Some(asked),
+            () = sleep(look) => None,
         }
     }
 }

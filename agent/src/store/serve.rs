@@ -22,6 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -46,12 +47,15 @@ const LINES: usize = 4;
 /// Answers until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, trust: Arc<Trust>, store: Embedded) -> Infallible {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    // Connections end with the server: whoever opens the file next finds it free.
+    let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
         let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, address)) => {
                 let (trust, store) = (Arc::clone(&trust), store.clone());
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     if let Err(why) = connection(stream, address, trust, store).await {
                         tracing::warn!(peer = %address, why, "refused a connection");
                     }

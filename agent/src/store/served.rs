@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::contract::{Faults, Subject, contract, contract_of_faults, run};
 use super::{Doing, Embedded, Remote, Store, StoreError, Txn, serve};
@@ -23,7 +24,8 @@ pub(super) struct Served {
     pub(super) store: Embedded,
     pub(super) address: SocketAddr,
     pub(super) files: crate::trust::TrustFiles,
-    _room: tempfile::TempDir,
+    server: JoinHandle<std::convert::Infallible>,
+    room: tempfile::TempDir,
 }
 
 impl Served {
@@ -41,8 +43,8 @@ impl Served {
         let trust = Arc::new(Trust::load(files.clone()).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve::serve(listener, trust, store.clone()));
-        Self { house, store, address, files, _room: room }
+        let server = tokio::spawn(serve::serve(listener, trust, store.clone()));
+        Self { house, store, address, files, server, room }
     }
 
     /// A client with a good certificate.
@@ -134,6 +136,30 @@ async fn pass(
 
 contract!(open);
 contract_of_faults!(open);
+
+/// A file is let go of by its thread, a moment after its last user.
+const FREE_LIMIT: Duration = Duration::from_secs(10);
+
+#[test]
+fn the_file_is_free_when_the_server_has_ended_though_a_peer_holds_on() {
+    run(async {
+        let served = Served::new().await;
+        let client = served.client(&node("pve2"));
+        let (_, revision) = client.range("/").await.unwrap();
+        let mut watch = client.watch("/hardstand/", revision);
+        watch.next().await.unwrap();
+        let Served { store, server, room, .. } = served;
+        server.abort();
+        drop(store);
+        let path = room.path().join("store.redb");
+        let free = async {
+            while Embedded::open(&path).is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(FREE_LIMIT, free).await.expect("somebody still holds the file");
+    });
+}
 
 fn put(rest: &str) -> Txn {
     Txn::new().put(format!("/hardstand/v1/{rest}"), "x".to_owned())
