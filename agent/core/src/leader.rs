@@ -14,6 +14,9 @@ use crate::store::{Key, Record, SessionId, Txn};
 use crate::view::{Seen, View};
 use crate::window::Opening;
 
+#[cfg(test)]
+mod tests;
+
 /// A node that waits, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Waiting {

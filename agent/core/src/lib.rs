@@ -4,6 +4,8 @@
 //! The manifest of this crate makes it impossible, and a test in `tests/` keeps it so.
 
 pub mod audit;
+#[cfg(test)]
+mod fixture;
 pub mod fleet;
 pub mod fleetlock;
 pub mod health;

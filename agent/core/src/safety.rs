@@ -12,6 +12,9 @@ use crate::step::bad_gates;
 use crate::view::{FRESH_MS, View};
 use crate::window::Opening;
 
+#[cfg(test)]
+mod tests;
+
 /// Why a node may not go down now; empty: it may. `opening` is where the policy's windows stand.
 pub fn blockers(view: &View, part: &NodePlan, opening: &Opening, now_ms: u64) -> Vec<Blocker> {
     let mut blockers = permission(view, opening, now_ms);

@@ -195,7 +195,7 @@ impl World {
         let votes = |node: &&Node| node.name != name && !leased(&node.name) && !self.is_known_away(node);
         let up = voters.iter().filter(votes).count();
         let is_voter = voters.iter().any(|voter| voter.name == name);
-        if is_voter && self.voters > 1 && up < self.voters / 2 + 1 && !self.is_two_of_two() {
+        if is_voter && self.voters > 1 && up < self.voters / 2 + 1 {
             tell("S2", format!("{name} was granted and leaves {up} votes of {}", self.voters));
         }
         if group.store_hosts.iter().any(|host| host == name) {
@@ -207,11 +207,6 @@ impl World {
         if let Some((number, what)) = broken {
             self.violate(number, what);
         }
-    }
-
-    /// Two voters cannot lose one and keep a majority: such a set does not count.
-    fn is_two_of_two(&self) -> bool {
-        self.voters == 2
     }
 
     /// Whether the node's part of the plan under way is done.

@@ -6,9 +6,11 @@ use super::agent::Agent;
 use super::check::Author;
 use super::host::{NEW_KERNEL, Power};
 use super::world::{Event, Snapshot, World};
+use crate::fleet::Group;
 use crate::operator::{self, Person};
 use crate::phase::Phase;
 use crate::plan::{NodePlan, PackageChange, PackageSet, Plan, Reboot, RebootKind};
+use crate::planner;
 use crate::rollout::RolloutState;
 use crate::store::{Answer, Key, Record};
 use crate::view::View;
@@ -77,10 +79,10 @@ impl World {
             to: Some("2".to_owned()),
             security: true,
         };
-        let part = |group: &crate::fleet::Group, node: &String| NodePlan {
-            node: node.clone(),
+        let part = |group: &Group, node: &str| NodePlan {
+            node: node.to_owned(),
             group: group.name.clone(),
-            alone: group.alone.contains(node) || group.store_hosts.contains(node),
+            alone: group.alone.iter().chain(&group.store_hosts).any(|listed| listed == node),
             packages: PackageSet::new(vec![change.clone()]),
             reboot: Reboot { kind: RebootKind::Full, why: "a new kernel".to_owned() },
             drain: true,
@@ -89,16 +91,11 @@ impl World {
             baseline: Vec::new(),
             estimate_seconds: 30,
         };
-        let ordered = |group: &crate::fleet::Group| {
-            let order = if group.order.is_empty() { &group.nodes } else { &group.order };
-            let (last, first): (Vec<_>, Vec<_>) = order.iter().partition(|node| group.store_hosts.contains(node));
-            first.into_iter().chain(last).map(|node| part(group, node)).collect::<Vec<_>>()
-        };
         Plan {
             name: "sim".to_owned(),
             serial,
             policy: "sim".to_owned(),
-            nodes: self.policy.groups.iter().flat_map(ordered).collect(),
+            nodes: planner::order(&self.policy).into_iter().map(|(group, node)| part(group, node)).collect(),
             timeouts: self.policy.timeouts,
             streak_seconds: self.policy.gates.streak_seconds,
             by: "operator:anna".to_owned(),

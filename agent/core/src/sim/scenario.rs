@@ -10,7 +10,7 @@ use crate::fleet::{Fleet, Gates, Group, Policy, UpdatePolicy};
 /// What to simulate.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// The fleet. Its windows are taken as open.
+    /// The fleet. Its windows are taken as open, packages as ripe; its first three nodes vote.
     pub policy: Policy,
     /// Which faults may happen; empty: none.
     pub faults: Vec<Fault>,

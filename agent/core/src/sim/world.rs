@@ -194,6 +194,7 @@ impl World {
         let store_host = hosts.filter_map(|host| nodes.iter().position(|node| node.name == *host)).next();
         let mut policy = scenario.policy.clone();
         policy.windows.clear();
+        policy.updates = crate::fleet::UpdatePolicy::default();
         let limit_ms = scenario.policy.timeouts.whole_seconds() * 1_000 * nodes.len() as u64;
         let mut world = Self {
             now_ms: 0,
@@ -201,7 +202,8 @@ impl World {
             variant: scenario.variant,
             policy,
             pace: scenario.pace,
-            voters: nodes.len().min(VOTERS),
+            // Fewer than three cannot lose one and keep a majority: then nobody votes but the first.
+            voters: if nodes.len() < VOTERS { 1 } else { VOTERS },
             nodes,
             store_host,
             store: Model::default(),

@@ -1,0 +1,312 @@
+//! Each blocker once: the fleet that is granted, and the same fleet with one thing wrong that is refused.
+
+use crate::fixture::{Fleet, NODES, NOW_MS, finding, moment, person, policy, report};
+use crate::fleet::Policy;
+use crate::health::Severity;
+use crate::leader::{self, LeaderTurn};
+use crate::lease::{Outcast, Token};
+use crate::operator;
+use crate::phase::Phase;
+use crate::rollout::{Done, Ending, RolloutState};
+use crate::status::{Hold, Report};
+use crate::store::{Key, Record, Txn};
+use crate::view::FRESH_MS;
+use crate::window::Opening;
+
+/// The check of the blockers for the next node, or `granted NODE`.
+fn answer(turn: &LeaderTurn) -> String {
+    match &turn.act {
+        Some((what, _)) => what.clone(),
+        None => {
+            let words = turn.waiting.iter().map(|waiting| {
+                let mut checks: Vec<&str> = waiting.blockers.iter().map(|blocker| blocker.check.as_str()).collect();
+                checks.dedup();
+                format!("{}: {}", waiting.node, checks.join(" "))
+            });
+            words.collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// One thing wrong, and who then waits for what.
+type Row = (&'static str, fn(&mut Fleet), &'static str);
+
+fn says(fleet: &mut Fleet, node: &str, change: impl FnOnce(&mut Report)) {
+    let mut report = report(node);
+    change(&mut report);
+    fleet.report(report);
+}
+
+fn run(rows: &[Row], fleet: impl Fn() -> Fleet) {
+    for (what, change, expected) in rows {
+        let mut fleet = fleet();
+        change(&mut fleet);
+        let turn = fleet.decide();
+        assert_eq!(answer(&turn), *expected, "{what}");
+        let blockers = turn.waiting.iter().flat_map(|waiting| &waiting.blockers);
+        for blocker in blockers {
+            assert!(!blocker.why.is_empty() && !blocker.way_out.is_empty(), "{what}: {blocker:?}");
+        }
+    }
+}
+
+#[test]
+fn s1_slots_and_nodes_that_are_away() {
+    run(
+        &[
+            ("all are well", |_| {}, "granting pve1"),
+            ("another is silent for long", |fleet| age(fleet, "pve2", FRESH_MS + 1), "pve1: group.max_down quorum"),
+            ("another is silent for as long as it may be", |fleet| age(fleet, "pve2", FRESH_MS), "granting pve1"),
+            ("another has no session", |fleet| drop(fleet.view.sessions.remove("pve2")), "pve1: group.max_down quorum"),
+            (
+                "another has never reported",
+                |fleet| drop(fleet.view.reports.remove("pve2")),
+                "pve1: group.max_down quorum",
+            ),
+            (
+                "the report of another may be of any age",
+                |fleet| fleet.view.reports.get_mut("pve2").expect("it reports").watched = false,
+                "pve1: group.max_down quorum",
+            ),
+            (
+                "another is drained without a lease",
+                |fleet| says(fleet, "pve2", |report| report.phase = Phase::Drained),
+                "pve1: group.max_down quorum",
+            ),
+            ("the node itself was cast out", |fleet| cast_out(fleet, "pve1"), "pve1: node"),
+            ("another was cast out", |fleet| cast_out(fleet, "pve2"), "pve1: group.max_down quorum"),
+            ("the node itself is silent", |fleet| age(fleet, "pve1", FRESH_MS + 1), "pve1: node"),
+        ],
+        Fleet::under_way,
+    );
+}
+
+/// A person has taken the lease of a node, and it has not proved itself since.
+fn cast_out(fleet: &mut Fleet, node: &str) {
+    let lost = Outcast {
+        token: Token { incarnation: "life-1".to_owned(), revision: 1 },
+        by: "operator:anna".to_owned(),
+        reason: "it hangs".to_owned(),
+        evidence: "it is off".to_owned(),
+    };
+    fleet.write(Txn::new().put(Key::Outcast(node.to_owned()), Record::Outcast(lost)));
+}
+
+fn age(fleet: &mut Fleet, node: &str, by_ms: u64) {
+    fleet.view.reports.get_mut(node).expect("it reports").changed_ms = NOW_MS - by_ms;
+}
+
+#[test]
+fn s1_a_taken_slot_is_waited_for_and_two_slots_are_two() {
+    let mut fleet = Fleet::under_way();
+    assert_eq!(fleet.lead(), ["granting pve1", "ordering pve1"]);
+    assert_eq!(answer(&fleet.decide()), "pve2: group.max_down quorum");
+
+    let two = |change: fn(&mut Policy)| {
+        let mut policy = policy();
+        policy.groups[0].max_down = 2;
+        policy.groups[0].alone.clear();
+        change(&mut policy);
+        let mut fleet = Fleet::with(policy, |_| {});
+        // Without votes: this is about slots.
+        for node in NODES {
+            says(&mut fleet, node, |report| report.votes.clear());
+        }
+        fleet
+    };
+    let mut fleet = two(|_| {});
+    assert_eq!(fleet.lead(), ["granting pve1", "ordering pve1", "granting pve2", "ordering pve2"]);
+    assert_eq!(answer(&fleet.decide()), "nas: group.max_down");
+    // S14: who goes alone neither joins another nor is joined.
+    let mut fleet = two(|policy| policy.groups[0].alone = vec!["pve2".to_owned()]);
+    assert_eq!(fleet.lead(), ["granting pve1", "ordering pve1"]);
+    assert_eq!(answer(&fleet.decide()), "pve2: group.max_down");
+    let mut fleet = two(|policy| policy.groups[0].alone = vec!["pve1".to_owned()]);
+    assert_eq!(fleet.lead(), ["granting pve1", "ordering pve1"]);
+    assert_eq!(answer(&fleet.decide()), "pve2: group.max_down");
+}
+
+#[test]
+fn s2_quorum_without_the_node() {
+    run(
+        &[
+            (
+                "another voter is not seen by one of them",
+                |fleet| {
+                    says(fleet, "nas", |report| {
+                        report.votes[0].up = Some(vec!["nas".to_owned(), "pve1".to_owned()]);
+                    });
+                },
+                "pve1: quorum",
+            ),
+            ("one of them cannot tell", |fleet| says(fleet, "nas", |report| report.votes[0].up = None), "pve1: quorum"),
+            (
+                "another set that the node does not vote in",
+                |fleet| {
+                    says(fleet, "nas", |report| {
+                        report.votes[0].set = "etcd".to_owned();
+                        report.votes[0].up = None;
+                    });
+                },
+                "granting pve1",
+            ),
+            (
+                "two voters are never enough",
+                |fleet| {
+                    for node in NODES {
+                        says(fleet, node, |report| report.votes[0].voters.truncate(2));
+                    }
+                },
+                "pve1: quorum",
+            ),
+            (
+                "alone in its set",
+                |fleet| says(fleet, "pve1", |report| report.votes[0].voters = vec!["pve1".to_owned()]),
+                "granting pve1",
+            ),
+        ],
+        Fleet::under_way,
+    );
+}
+
+#[test]
+fn s5_s6_s13_findings_of_the_node_and_of_its_group() {
+    run(
+        &[
+            (
+                "the node is critical",
+                |fleet| says(fleet, "pve1", |report| report.findings = vec![finding("units.failed", Severity::Crit)]),
+                "pve1: units.failed",
+            ),
+            (
+                "another is critical",
+                |fleet| says(fleet, "nas", |report| report.findings = vec![finding("units.failed", Severity::Crit)]),
+                "pve1: units.failed",
+            ),
+            (
+                "S6: a probe does not answer",
+                |fleet| says(fleet, "pve1", |report| report.findings = vec![finding("ceph", Severity::Unknown)]),
+                "pve1: ceph",
+            ),
+            (
+                "S13: a pool resilvers elsewhere",
+                |fleet| says(fleet, "nas", |report| report.findings = vec![finding("zfs.resilver", Severity::Warn)]),
+                "pve1: zfs.resilver",
+            ),
+            (
+                "the same, tolerated by name",
+                |fleet| {
+                    says(fleet, "nas", |report| report.findings = vec![finding("zfs.resilver", Severity::Warn)]);
+                    let policy = fleet.view.policy.as_mut().expect("applied");
+                    policy.value.gates.tolerate = vec!["zfs.resilver:tank".to_owned()];
+                },
+                "granting pve1",
+            ),
+            (
+                "a node that was cast out says that its pool resilvers",
+                |fleet| {
+                    says(fleet, "nas", |report| report.findings = vec![finding("zfs.resilver", Severity::Warn)]);
+                    cast_out(fleet, "nas");
+                },
+                "pve1: group.max_down zfs.resilver quorum",
+            ),
+            (
+                "the node stands still",
+                |fleet| {
+                    says(fleet, "pve1", |report| {
+                        report.hold =
+                            Some(Hold { reason: "why".to_owned(), next_action: "look".to_owned(), told: true });
+                    });
+                },
+                "pve1: hold",
+            ),
+            ("the node is busy", |fleet| says(fleet, "pve1", |report| report.phase = Phase::Staged), "pve1: phase"),
+            ("S10: the node has obeyed a later plan", |fleet| says(fleet, "pve1", |r| r.plan_floor = 2), "pve1: plan"),
+        ],
+        Fleet::under_way,
+    );
+}
+
+#[test]
+fn s5_a_node_in_maintenance_that_is_sick_stops_the_next() {
+    let mut policy = policy();
+    policy.groups[0].max_down = 2;
+    let mut fleet = Fleet::with(policy, |_| {});
+    for node in NODES {
+        says(&mut fleet, node, |report| report.votes.clear());
+    }
+    let grant = fleet.decide().act.expect("granted").1;
+    fleet.write(grant);
+    let order = fleet.decide().act.expect("ordered").1;
+    fleet.write(order);
+    says(&mut fleet, "pve1", |report| {
+        report.votes.clear();
+        report.phase = Phase::Verifying;
+        report.findings = vec![finding("units.failed", Severity::Crit)];
+    });
+    assert_eq!(answer(&fleet.decide()), "pve2: units.failed");
+}
+
+#[test]
+fn s15_the_host_of_the_store_goes_when_all_others_are_done() {
+    let mut policy = policy();
+    policy.groups[0].alone.clear();
+    policy.groups[0].store_hosts = vec!["pve1".to_owned()];
+    let mut fleet = Fleet::with(policy, |_| {});
+    assert_eq!(answer(&fleet.decide()), "pve1: store.last", "a plan that names it first cannot make it go first");
+    for node in ["pve2", "nas"] {
+        let token = Token { incarnation: "life-1".to_owned(), revision: 1 };
+        let done = Done {
+            node: node.to_owned(),
+            ending: Ending::Verified,
+            token,
+            boot_id: String::new(),
+            kernel: String::new(),
+            spent: Vec::new(),
+        };
+        let key = Key::Done { plan: crate::fixture::PLAN.to_owned(), node: node.to_owned() };
+        fleet.write(Txn::new().put(key, Record::Done(done)));
+    }
+    assert_eq!(answer(&fleet.decide()), "granting pve1");
+}
+
+#[test]
+fn permission_halt_rollout_window_and_the_store() {
+    run(
+        &[
+            (
+                "S5: halted",
+                |fleet| {
+                    let halt = operator::halt(&fleet.view, &person(), "smoke").expect("not halted yet");
+                    fleet.write(halt);
+                },
+                "pve1: halt",
+            ),
+            (
+                "lifted",
+                |fleet| {
+                    let halt = operator::halt(&fleet.view, &person(), "smoke").expect("not halted yet");
+                    fleet.write(halt);
+                    let lift = operator::lift(&fleet.view, &person(), "it was steam").expect("halted");
+                    fleet.write(lift);
+                },
+                "granting pve1",
+            ),
+            ("paused", |fleet| set(fleet, RolloutState::Paused), ""),
+            ("aborted", |fleet| set(fleet, RolloutState::Aborted), ""),
+            ("S4: the store is silent", |fleet| fleet.view.heard_ms = Some(NOW_MS - FRESH_MS - 1), ""),
+            ("no leader", |fleet| fleet.view.leader = None, ""),
+        ],
+        Fleet::under_way,
+    );
+    let fleet = Fleet::under_way();
+    let mut closed = moment();
+    closed.opening = Opening::Closed { next: None };
+    assert_eq!(answer(&leader::decide(&fleet.view, "pve1", &closed)), "pve1: window");
+    assert_eq!(leader::decide(&fleet.view, "pve2", &moment()), LeaderTurn::default(), "S9: only the leader acts");
+}
+
+fn set(fleet: &mut Fleet, state: RolloutState) {
+    let txn = operator::set_state(&fleet.view, &person(), state, "as asked").expect("it runs");
+    fleet.write(txn);
+}
