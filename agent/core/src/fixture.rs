@@ -12,7 +12,7 @@ use crate::reading::Reading;
 use crate::rollout::SessionRecord;
 use crate::status::{Brief, Report, Votes};
 use crate::store::{Answer, Key, Model, Record, Txn};
-use crate::view::View;
+use crate::view::{Seen, View};
 use crate::window::Opening;
 
 /// The nodes; the first leads.
@@ -95,6 +95,11 @@ impl Fleet {
         }
         did
     }
+}
+
+/// A record as it is read, for what a test puts into a view by itself.
+pub(crate) fn seen<T>(value: T) -> Seen<T> {
+    Seen { value, created: 1, modified: 1, first_seen_ms: 0, changed_ms: 0, watched: true }
 }
 
 pub(crate) fn moment() -> Moment {

@@ -1,77 +1,32 @@
 //! Every row of the protocol's table.
 
 use super::*;
-use crate::fleet::{Fleet, FleetLock, Gates, Group, UpdatePolicy};
+use crate::fixture::{self, Fleet, seen};
+use crate::fleet::FleetLock;
 use crate::health::Severity;
-use crate::rollout::{Halt, LeaderRecord, SessionRecord};
-use crate::status::{Brief, Report};
+use crate::rollout::Halt;
+use crate::status::Brief;
 
-fn seen<T>(value: T) -> Seen<T> {
-    Seen { value, created: 1, modified: 1, first_seen_ms: 0, changed_ms: 0, watched: true }
-}
-
-fn policy() -> Policy {
-    let nodes = ["node1", "node2"].map(str::to_owned).to_vec();
-    let group =
-        Group { name: "workers".to_owned(), nodes, max_down: 1, order: vec![], alone: vec![], store_hosts: vec![] };
-    Policy {
-        fleet: Fleet { name: "home".to_owned(), time_zone: "UTC".to_owned() },
-        groups: vec![group],
-        windows: std::collections::BTreeMap::new(),
-        gates: Gates::default(),
-        timeouts: crate::plan::Timeouts::default(),
-        updates: UpdatePolicy::default(),
-        services: Vec::new(),
-        fleetlock: Some(FleetLock {
-            listen: "0.0.0.0:9786".to_owned(),
-            ids: ["c988", "d077"].map(str::to_owned).to_vec(),
-            deadline_seconds: 1_800,
-        }),
-    }
-}
-
+/// A fleet with a rollout under way and no lease, led by `pve1`, whose policy lets two guests in.
 fn fleet() -> View {
-    let mut view = View {
-        heard_ms: Some(0),
-        incarnation: Some(seen("life".to_owned())),
-        policy: Some(seen(policy())),
-        leader: Some(seen(LeaderRecord { node: "node1".to_owned(), address: None })),
-        ..View::default()
+    let rules = FleetLock {
+        listen: "0.0.0.0:9786".to_owned(),
+        ids: ["c988", "d077"].map(str::to_owned).to_vec(),
+        deadline_seconds: 1_800,
     };
-    for node in ["node1", "node2"] {
-        let record = SessionRecord { boot_id: "b".to_owned(), version: "0".to_owned() };
-        view.sessions.insert(node.to_owned(), seen(record));
-        let report = Report {
-            node: node.to_owned(),
-            role: "debian".to_owned(),
-            boot_id: "b".to_owned(),
-            kernel: "6.12".to_owned(),
-            version: "0".to_owned(),
-            phase: Phase::Idle,
-            waits_for: None,
-            hold: None,
-            verdict: Severity::Ok,
-            findings: Vec::new(),
-            votes: Vec::new(),
-            plan_floor: 0,
-            ran: None,
-            sequence: 1,
-        };
-        view.reports.insert(node.to_owned(), seen(report));
-    }
-    view
+    Fleet::with(Policy { fleetlock: Some(rules), ..fixture::policy() }, |_| {}).view
 }
 
 fn moment(opening: Opening) -> Moment {
-    Moment { now_ms: 5_000, unix_seconds: 1, opening, same_history: Reading::Known(true) }
+    Moment { opening, ..fixture::moment() }
 }
 
 fn guest(id: &str) -> Guest {
-    Guest::new(Some("true"), "workers", id).unwrap()
+    Guest::new(Some("true"), "cluster", id).unwrap()
 }
 
 fn ask(view: &View, id: &str, wish: Wish) -> Verdict {
-    decide(view, &guest(id), wish, "node1", &moment(Opening::Always))
+    decide(view, &guest(id), wish, "pve1", &moment(Opening::Always))
 }
 
 /// The lease that a commit writes.
@@ -104,10 +59,10 @@ fn kind(verdict: &Verdict) -> (u16, &'static str) {
 fn what_comes_in_is_checked() {
     let told = |header, group, id| Guest::new(header, group, id).map_err(|refusal| (refusal.status, refusal.kind));
     assert!(told(Some("true"), "a-Z.9", "c988").is_ok());
-    assert_eq!(told(None, "workers", "c988"), Err((400, "missing_header")));
-    assert_eq!(told(Some("false"), "workers", "c988"), Err((400, "missing_header")));
+    assert_eq!(told(None, "cluster", "c988"), Err((400, "missing_header")));
+    assert_eq!(told(Some("false"), "cluster", "c988"), Err((400, "missing_header")));
     for (group, id) in
-        [("", "c"), ("wo/rkers", "c"), ("workers", ""), ("workers", "a\nb"), ("workers", &"x".repeat(129))]
+        [("", "c"), ("clu/ster", "c"), ("cluster", ""), ("cluster", "a\nb"), ("cluster", &"x".repeat(129))]
     {
         assert_eq!(told(Some("true"), group, id), Err((400, "invalid_client_identity")), "{group:?} {id:?}");
     }
@@ -127,7 +82,7 @@ fn steady_is_told_by_anybody_and_frees_only_one_s_own() {
     let view = holding("c988");
     assert_eq!(kind(&ask(&view, "d077", Wish::SteadyState)), (200, "granted"), "a booted node is never stranded");
     let Verdict::Commit(txn) = ask(&view, "c988", Wish::SteadyState) else { panic!("held") };
-    let freed = crate::store::Op::Delete { key: Key::Lease { group: "workers".to_owned(), slot: 0 } };
+    let freed = crate::store::Op::Delete { key: Key::Lease { group: "cluster".to_owned(), slot: 0 } };
     assert!(txn.ops.contains(&freed), "{txn:?}");
     assert_eq!(kind(&ask(&fleet(), "c988", Wish::SteadyState)), (200, "granted"));
 }
@@ -153,11 +108,11 @@ fn what_forbids_a_rollout_forbids_a_guest() {
                     blocks: true,
                     summary: "DEGRADED".to_owned(),
                 };
-                view.reports.get_mut("node2").unwrap().value.findings.push(brief);
+                view.reports.get_mut("pve2").unwrap().value.findings.push(brief);
             },
             (409, "health_gate"),
         ),
-        (|view| drop(view.sessions.remove("node2")), (423, "slots_full")),
+        (|view| drop(view.sessions.remove("pve2")), (423, "slots_full")),
         (|view| view.heard_ms = None, (503, "no_quorum")),
         (|view| view.leader = None, (503, "no_quorum")),
         (|view| view.policy.as_mut().unwrap().value.groups.clear(), (400, "unknown_group")),
@@ -169,7 +124,7 @@ fn what_forbids_a_rollout_forbids_a_guest() {
         assert_eq!(kind(&ask(&view, "c988", Wish::PreReboot)), wanted);
     }
     let closed = moment(Opening::Closed { next: None });
-    let verdict = decide(&fleet(), &guest("c988"), Wish::PreReboot, "node1", &closed);
+    let verdict = decide(&fleet(), &guest("c988"), Wish::PreReboot, "pve1", &closed);
     assert_eq!(kind(&verdict), (409, "outside_window"));
     assert_eq!(kind(&ask(&fleet(), "stranger", Wish::PreReboot)), (400, "invalid_client_identity"));
 }

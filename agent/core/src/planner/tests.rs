@@ -1,19 +1,15 @@
 //! Orders, parts and refusals, as tables.
 
 use super::*;
+use crate::fixture::{self, report, seen};
 use crate::health::Severity;
 use crate::lease::Token;
 use crate::phase::Phase;
 use crate::plan::PackageChange;
 use crate::rollout::{Ask, Done, Ending};
 use crate::safety;
-use crate::status::{Brief, Report};
-use crate::view::Seen;
+use crate::status::Brief;
 use crate::window::Opening;
-
-fn seen<T>(value: T) -> Seen<T> {
-    Seen { value, created: 1, modified: 1, first_seen_ms: 0, changed_ms: 0, watched: true }
-}
 
 fn group(name: &str, nodes: &[&str]) -> Group {
     Group {
@@ -27,36 +23,7 @@ fn group(name: &str, nodes: &[&str]) -> Group {
 }
 
 fn policy(groups: Vec<Group>) -> Policy {
-    let fleet = crate::fleet::Fleet { name: "home".to_owned(), time_zone: "UTC".to_owned() };
-    Policy {
-        fleet,
-        groups,
-        windows: std::collections::BTreeMap::new(),
-        gates: crate::fleet::Gates { streak_seconds: 20, tolerate: Vec::new() },
-        timeouts: crate::plan::Timeouts::default(),
-        updates: crate::fleet::UpdatePolicy::default(),
-        services: Vec::new(),
-        fleetlock: None,
-    }
-}
-
-fn report(node: &str) -> Report {
-    Report {
-        node: node.to_owned(),
-        role: "debian".to_owned(),
-        boot_id: "b".to_owned(),
-        kernel: "6.12".to_owned(),
-        version: "0.1.0".to_owned(),
-        phase: Phase::Idle,
-        waits_for: None,
-        hold: None,
-        verdict: Severity::Ok,
-        findings: Vec::new(),
-        votes: Vec::new(),
-        plan_floor: 0,
-        ran: None,
-        sequence: 1,
-    }
+    Policy { groups, ..fixture::policy() }
 }
 
 fn set(names: &[&str]) -> PackageSet {
