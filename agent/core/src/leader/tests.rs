@@ -63,7 +63,8 @@ fn s9_a_grant_of_a_former_leader_does_not_commit() {
 
 #[test]
 fn s1_s5_s10_a_grant_commits_only_on_what_was_seen() {
-    let happenings: [(&str, fn(&mut Fleet)); 4] = [
+    type Happening = (&'static str, fn(&mut Fleet));
+    let happenings: [Happening; 4] = [
         ("S5: a halt", |fleet| {
             let halt = operator::halt(&fleet.view, &person(), "smoke").expect("not halted");
             fleet.write(halt);

@@ -535,7 +535,8 @@ fn s3_s4_s5_s9_no_act_begins_without_all_that_permits_it() {
 
 #[test]
 fn s3_a_permit_does_not_commit_when_what_it_rests_on_has_changed() {
-    let happenings: [(&str, fn(&mut Scene)); 5] = [
+    type Happening = (&'static str, fn(&mut Scene));
+    let happenings: [Happening; 5] = [
         ("a halt", |scene| {
             let halt = operator::halt(&scene.fleet.view, &person(), "smoke").expect("not halted");
             scene.fleet.write(halt);
