@@ -21,6 +21,7 @@ mod parse;
 mod rollout;
 mod rollout_watch;
 mod runbook;
+mod simulate;
 mod source;
 mod stale;
 mod status;
@@ -93,6 +94,10 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Print a rollout's record as Markdown.
     Runbook(runbook::RunbookArgs),
+    /// Play rollouts of a policy file: how long they take, who waits for whom, what each fault does.
+    ///
+    /// Touches no store and no host. Exit status: 0, or 2 when a rollout broke a rule, which is a bug.
+    Simulate(simulate::SimulateArgs),
     /// Ask a FleetLock server for a slot, as a guest.
     #[command(subcommand)]
     Fleetlock(fleetlock::FleetlockCommand),
@@ -155,6 +160,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Fleet(command) => fleet::run(&command),
         Command::Rollout(command) => return with_status(rollout::run(&command)),
         Command::Node(command) => return with_status(one::run(&command)),
+        Command::Simulate(args) => return with_status(simulate::run(&args)),
         Command::Fleetlock(command) => return with_status(fleetlock::run(&command)),
         Command::Halt(args) => halt::run(&args),
         Command::Lease(command) => lease::run(&command),
