@@ -2,7 +2,7 @@
 //!
 //! It must never take silence for consent: a node without a fresh report counts as down.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::fleet::{Group, Policy};
 use crate::lease::Lease;
@@ -40,10 +40,11 @@ pub(crate) fn blockers_in(
         blockers.push(Blocker::new("fleet", &part.node, why, "plan anew: hardstand rollout plan"));
         return blockers;
     };
-    blockers.extend(slots(view, group, &part.node, part.alone, now_ms));
+    let sights = sights(view, group, now_ms);
+    blockers.extend(slots_of(view, group, &sights, &part.node, part.alone));
     blockers.extend(own_state(view, part, policy, now_ms));
-    blockers.extend(group_gates(view, group, policy, &part.node, now_ms));
-    blockers.extend(quorum(view, group, &part.node, now_ms));
+    blockers.extend(group_gates(&sights, policy, &part.node));
+    blockers.extend(quorum(view, group, &sights, &part.node, now_ms));
     blockers.extend(store_last(view, policy, group, &part.node));
     blockers.extend(ripe(view, policy, part));
     blockers
@@ -140,6 +141,10 @@ fn permission(view: &View, opening: &Opening, now_ms: u64) -> Vec<Blocker> {
 
 /// Room in the group: those in maintenance and those down or unknown without a permit, together (S1).
 pub fn slots(view: &View, group: &Group, node: &str, alone: bool, now_ms: u64) -> Vec<Blocker> {
+    slots_of(view, group, &sights(view, group, now_ms), node, alone)
+}
+
+fn slots_of(view: &View, group: &Group, sights: &[Sight<'_>], node: &str, alone: bool) -> Vec<Blocker> {
     let mut blockers = Vec::new();
     let mut away: BTreeMap<&str, String> = BTreeMap::new();
     for (slot, lease) in leases_of(view, group) {
@@ -149,9 +154,9 @@ pub fn slots(view: &View, group: &Group, node: &str, alone: bool, now_ms: u64) -
         }
         away.insert(holder, format!("holds slot {slot} ({})", lease.value.phase));
     }
-    for other in group.nodes.iter().filter(|other| *other != node) {
-        if let Some(why) = down(view, other, now_ms) {
-            away.entry(other).or_insert(why);
+    for other in sights.iter().filter(|other| other.node != node) {
+        if let Some(why) = &other.down {
+            away.entry(other.node).or_insert_with(|| why.clone());
         }
     }
     away.remove(node);
@@ -172,22 +177,38 @@ fn leases_of<'a>(view: &'a View, group: &Group) -> impl Iterator<Item = (u32, &'
     view.leases.range(slots).map(|((_, slot), lease)| (*slot, lease))
 }
 
+/// What is known of a node: looked up once for all that asks for it.
+struct Sight<'a> {
+    node: &'a str,
+    /// Why it counts as down.
+    down: Option<String>,
+    /// What it says of itself now.
+    report: Option<&'a Report>,
+}
+
+fn sights<'a>(view: &'a View, group: &'a Group, now_ms: u64) -> Vec<Sight<'a>> {
+    group.nodes.iter().map(|node| sight(view, node, now_ms)).collect()
+}
+
+fn sight<'a>(view: &'a View, node: &'a str, now_ms: u64) -> Sight<'a> {
+    let (report, silent) = match fresh(view, node, now_ms) {
+        Ok(report) => (Some(report), None),
+        Err(why) => (None, Some(why)),
+    };
+    let down = if view.outcasts.contains_key(node) {
+        Some("lost its lease to a person and has not proved itself since".to_owned())
+    } else if !view.sessions.contains_key(node) {
+        Some("is not heard of (its agent has no session)".to_owned())
+    } else {
+        let unpermitted = report.filter(|report| report.phase.is_disruptive() && view.lease_of(node).is_none());
+        silent.or_else(|| unpermitted.map(|report| format!("is {} without a lease", report.phase)))
+    };
+    Sight { node, down, report }
+}
+
 /// Why a node counts as down or unknown without our permit; `None`: it is known to be up (D of the invariants).
 pub fn down(view: &View, node: &str, now_ms: u64) -> Option<String> {
-    if view.outcasts.contains_key(node) {
-        return Some("lost its lease to a person and has not proved itself since".to_owned());
-    }
-    if !view.sessions.contains_key(node) {
-        return Some("is not heard of (its agent has no session)".to_owned());
-    }
-    let report = match fresh(view, node, now_ms) {
-        Ok(report) => report,
-        Err(why) => return Some(why),
-    };
-    if report.phase.is_disruptive() && view.lease_of(node).is_none() {
-        return Some(format!("is {} without a lease", report.phase));
-    }
-    None
+    sight(view, node, now_ms).down
 }
 
 /// What a node says of itself now; or why that is not known.
@@ -243,10 +264,9 @@ fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<
 
 /// Every other node of the group that reports must be well, in maintenance, cast out or neither: the next one would take
 /// its place, and one that came back sick from its own part is the reason to stop (S5, S6, S13).
-fn group_gates(view: &View, group: &Group, policy: &Policy, node: &str, now_ms: u64) -> Vec<Blocker> {
-    let others = group.nodes.iter().filter(|other| *other != node);
-    let known = others.filter_map(|other| fresh(view, other, now_ms).ok());
-    known.flat_map(|report| gates_of(report, None, policy)).collect()
+fn group_gates(sights: &[Sight<'_>], policy: &Policy, node: &str) -> Vec<Blocker> {
+    let others = sights.iter().filter(|other| other.node != node);
+    others.filter_map(|other| other.report).flat_map(|report| gates_of(report, None, policy)).collect()
 }
 
 fn gates_of(report: &Report, baseline: Option<&[Brief]>, policy: &Policy) -> Vec<Blocker> {
@@ -261,7 +281,7 @@ fn gates_of(report: &Report, baseline: Option<&[Brief]>, policy: &Policy) -> Vec
 
 /// For every voting set of the node: votes up without it, at least the floor and one more (S2). A voter is up when it
 /// reports freshly itself, and no node of the group or of the set that reports on the set misses it.
-fn quorum(view: &View, group: &Group, node: &str, now_ms: u64) -> Vec<Blocker> {
+fn quorum(view: &View, group: &Group, sights: &[Sight<'_>], node: &str, now_ms: u64) -> Vec<Blocker> {
     let Some(own) = view.reports.get(node).filter(|own| !own.value.votes.is_empty()) else { return Vec::new() };
     // A node's lease lies with its group; only a voter of another one is looked for everywhere.
     let leased = |voter: &str| match group.nodes.iter().any(|name| name == voter) {
@@ -270,12 +290,10 @@ fn quorum(view: &View, group: &Group, node: &str, now_ms: u64) -> Vec<Blocker> {
     };
     let mut blockers = Vec::new();
     for votes in &own.value.votes {
-        let witnesses: BTreeSet<&str> = group.nodes.iter().chain(&votes.voters).map(String::as_str).collect();
-        let fresh: BTreeMap<&str, &Report> = witnesses
-            .into_iter()
-            .filter(|name| down(view, name, now_ms).is_none())
-            .filter_map(|name| Some((name, &view.reports.get(name)?.value)))
-            .collect();
+        let strangers = votes.voters.iter().filter(|voter| !group.nodes.contains(voter));
+        let strangers: Vec<Sight<'_>> = strangers.map(|voter| sight(view, voter, now_ms)).collect();
+        let up = sights.iter().chain(&strangers).filter(|sight| sight.down.is_none());
+        let fresh: BTreeMap<&str, &Report> = up.filter_map(|sight| Some((sight.node, sight.report?))).collect();
         let seen_by_all = |voter: &str| {
             fresh
                 .values()
