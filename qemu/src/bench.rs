@@ -4,11 +4,14 @@
 
 mod images;
 mod peers;
+mod protocol;
 mod ready;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+
+pub(crate) use protocol::{Alone, measure as protocol};
 
 use crate::house::House;
 use crate::images::make;

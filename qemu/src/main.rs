@@ -60,10 +60,14 @@ enum Command {
     /// Run every check; ends with `N passed, N failed`
     Test,
     /// Measure, side by side with the peers; the table is kept as out/bench.md
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
         /// Measure the images built there instead of building [default: build into out/images]
         #[arg(long, value_name = "DIR")]
         images: Option<PathBuf>,
+        /// Measure only this, without machines
+        #[command(subcommand)]
+        alone: Option<bench::Alone>,
     },
     /// Run one scenario against the images as built
     Story {
@@ -152,7 +156,11 @@ async fn run(command: Command) -> Result<ExitCode> {
     let house = House::here()?;
     match command {
         Command::Demo { live, images } => demo::run(&house, images, live).await?,
-        Command::Bench { images } => bench::run(&house, images).await?,
+        Command::Bench { alone: Some(bench::Alone::Protocol { seeds }), .. } => {
+            let held = bench::protocol(&house, seeds).await?;
+            return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Bench { images, alone: None } => bench::run(&house, images).await?,
         Command::Test => {
             let turn = suite::turn(&house).await;
             let others = Story::IN_TURN.iter().chain(&Story::ON_DEMAND).filter(|story| **story != turn);

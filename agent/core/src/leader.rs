@@ -2,7 +2,10 @@
 //!
 //! It must never write without its epoch (S9), and never wait without a reason that people can read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::audit::{self, Deed, Transition};
+use crate::fleet::Group;
 use crate::lease::{self, Lease, LeaseState, Purpose, Reign};
 use crate::phase::Phase;
 use crate::plan::Plan;
@@ -176,24 +179,32 @@ impl Throne<'_> {
     /// Grants the next node of each group that may go, in the plan's order; or says who waits for what.
     fn advance(&self, rollout: &Seen<Rollout>, plan: &Seen<Plan>) -> LeaderTurn {
         let mut waiting = Vec::new();
-        let mut blocked_groups: Vec<&str> = Vec::new();
+        let mut blocked_groups: BTreeSet<&str> = BTreeSet::new();
+        let first = (rollout.value.plan.clone(), String::new());
+        let of_plan = self.view.done.range(first..).take_while(|((plan, _), _)| *plan == rollout.value.plan);
+        let done: BTreeSet<&str> = of_plan.map(|((_, node), _)| node.as_str()).collect();
+        let leased: BTreeSet<&str> = self.view.leases.values().map(|lease| lease.value.node.as_str()).collect();
+        let policy = self.view.policy.as_ref().map(|policy| &policy.value);
+        let groups: BTreeMap<&str, &Group> =
+            policy.iter().flat_map(|policy| &policy.groups).map(|group| (group.name.as_str(), group)).collect();
         let mut open = false;
         for part in &plan.value.nodes {
-            if self.view.done(&rollout.value.plan, &part.node).is_some() {
+            if done.contains(part.node.as_str()) {
                 continue;
             }
             open = true;
-            if self.view.lease_of(&part.node).is_some() || blocked_groups.contains(&part.group.as_str()) {
+            if leased.contains(part.node.as_str()) || blocked_groups.contains(part.group.as_str()) {
                 // Its turn is now, or comes after one of its group that waits.
                 continue;
             }
-            let blockers = safety::blockers(self.view, part, &self.moment.opening, self.moment.now_ms);
+            let group = groups.get(part.group.as_str()).copied();
+            let blockers = safety::blockers_in(self.view, group, part, &self.moment.opening, self.moment.now_ms);
             if blockers.is_empty()
                 && let Some(act) = self.grant(rollout, plan, part)
             {
                 return LeaderTurn { act: Some(act), waiting };
             }
-            blocked_groups.push(&part.group);
+            blocked_groups.insert(&part.group);
             waiting.push(Waiting { node: part.node.clone(), blockers });
         }
         if open {

@@ -2,14 +2,15 @@
 //!
 //! It must never take silence for consent: a node without a fresh report counts as down.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::fleet::{Group, Policy};
+use crate::lease::Lease;
 use crate::plan::{NodePlan, PackageChange};
 use crate::rollout::RolloutState;
 use crate::status::{Blocker, Brief, Report};
 use crate::step::bad_gates;
-use crate::view::{FRESH_MS, View};
+use crate::view::{FRESH_MS, Seen, View};
 use crate::window::Opening;
 
 #[cfg(test)]
@@ -17,31 +18,44 @@ mod tests;
 
 /// Why a node may not go down now; empty: it may. `opening` is where the policy's windows stand.
 pub fn blockers(view: &View, part: &NodePlan, opening: &Opening, now_ms: u64) -> Vec<Blocker> {
+    let group = view.policy.as_ref().and_then(|policy| policy.value.group(&part.group));
+    blockers_in(view, group, part, opening, now_ms)
+}
+
+/// The same, with the applied policy's group of that name, if it has one.
+pub(crate) fn blockers_in(
+    view: &View,
+    group: Option<&Group>,
+    part: &NodePlan,
+    opening: &Opening,
+    now_ms: u64,
+) -> Vec<Blocker> {
     let mut blockers = permission(view, opening, now_ms);
     let Some(policy) = view.policy.as_ref().map(|policy| &policy.value) else {
         blockers.push(Blocker::new("fleet", "fleet", "no policy is applied", "hardstand fleet apply fleet.toml"));
         return blockers;
     };
-    let Some(group) = policy.group_of(&part.node).filter(|group| group.name == part.group) else {
+    let Some(group) = group.filter(|group| group.nodes.contains(&part.node)) else {
         let why = format!("{} is not in group {} of the applied policy", part.node, part.group);
         blockers.push(Blocker::new("fleet", &part.node, why, "plan anew: hardstand rollout plan"));
         return blockers;
     };
-    blockers.extend(slots(view, group, &part.node, part.alone, now_ms));
+    let sights = sights(view, group, now_ms);
+    blockers.extend(slots_of(view, group, &sights, &part.node, part.alone));
     blockers.extend(own_state(view, part, policy, now_ms));
-    blockers.extend(group_gates(view, group, policy, &part.node, now_ms));
-    blockers.extend(quorum(view, &part.node, now_ms));
-    blockers.extend(store_last(view, policy, &part.node));
+    blockers.extend(group_gates(&sights, policy, &part.node));
+    blockers.extend(quorum(view, group, &sights, &part.node, now_ms));
+    blockers.extend(store_last(view, policy, group, &part.node));
     blockers.extend(ripe(view, policy, part));
     blockers
 }
 
 /// A node that hosts the embedded store goes when every other node of the plan is done, whatever its group (S15).
-fn store_last(view: &View, policy: &Policy, node: &str) -> Option<Blocker> {
-    let hosts_store = |node: &str| policy.groups.iter().any(|group| group.store_hosts.iter().any(|host| host == node));
-    if !hosts_store(node) {
+fn store_last(view: &View, policy: &Policy, group: &Group, node: &str) -> Option<Blocker> {
+    if !group.store_hosts.iter().any(|host| host == node) {
         return None;
     }
+    let hosts_store = |node: &str| policy.groups.iter().any(|group| group.store_hosts.iter().any(|host| host == node));
     let (rollout, plan) = view.plan()?;
     let before = plan.value.nodes.iter().filter(|other| other.node != node && !hosts_store(&other.node));
     let open = before.map(|other| &other.node).find(|other| view.done(&rollout.value.plan, other).is_none())?;
@@ -127,18 +141,22 @@ fn permission(view: &View, opening: &Opening, now_ms: u64) -> Vec<Blocker> {
 
 /// Room in the group: those in maintenance and those down or unknown without a permit, together (S1).
 pub fn slots(view: &View, group: &Group, node: &str, alone: bool, now_ms: u64) -> Vec<Blocker> {
+    slots_of(view, group, &sights(view, group, now_ms), node, alone)
+}
+
+fn slots_of(view: &View, group: &Group, sights: &[Sight<'_>], node: &str, alone: bool) -> Vec<Blocker> {
     let mut blockers = Vec::new();
     let mut away: BTreeMap<&str, String> = BTreeMap::new();
-    for ((_, slot), lease) in view.leases.iter().filter(|((name, _), _)| *name == group.name) {
+    for (slot, lease) in leases_of(view, group) {
         let holder = lease.value.node.as_str();
         if holder == node {
             blockers.push(Blocker::new("lease", node, "it holds a lease already", "hardstand lease list"));
         }
         away.insert(holder, format!("holds slot {slot} ({})", lease.value.phase));
     }
-    for other in group.nodes.iter().filter(|other| *other != node) {
-        if let Some(why) = down(view, other, now_ms) {
-            away.entry(other).or_insert(why);
+    for other in sights.iter().filter(|other| other.node != node) {
+        if let Some(why) = &other.down {
+            away.entry(other.node).or_insert_with(|| why.clone());
         }
     }
     away.remove(node);
@@ -153,22 +171,44 @@ pub fn slots(view: &View, group: &Group, node: &str, alone: bool, now_ms: u64) -
     blockers
 }
 
+/// The leases of a group, by slot.
+fn leases_of<'a>(view: &'a View, group: &Group) -> impl Iterator<Item = (u32, &'a Seen<Lease>)> {
+    let slots = (group.name.clone(), 0)..=(group.name.clone(), u32::MAX);
+    view.leases.range(slots).map(|((_, slot), lease)| (*slot, lease))
+}
+
+/// What is known of a node: looked up once for all that asks for it.
+struct Sight<'a> {
+    node: &'a str,
+    /// Why it counts as down.
+    down: Option<String>,
+    /// What it says of itself now.
+    report: Option<&'a Report>,
+}
+
+fn sights<'a>(view: &'a View, group: &'a Group, now_ms: u64) -> Vec<Sight<'a>> {
+    group.nodes.iter().map(|node| sight(view, node, now_ms)).collect()
+}
+
+fn sight<'a>(view: &'a View, node: &'a str, now_ms: u64) -> Sight<'a> {
+    let (report, silent) = match fresh(view, node, now_ms) {
+        Ok(report) => (Some(report), None),
+        Err(why) => (None, Some(why)),
+    };
+    let down = if view.outcasts.contains_key(node) {
+        Some("lost its lease to a person and has not proved itself since".to_owned())
+    } else if !view.sessions.contains_key(node) {
+        Some("is not heard of (its agent has no session)".to_owned())
+    } else {
+        let unpermitted = report.filter(|report| report.phase.is_disruptive() && view.lease_of(node).is_none());
+        silent.or_else(|| unpermitted.map(|report| format!("is {} without a lease", report.phase)))
+    };
+    Sight { node, down, report }
+}
+
 /// Why a node counts as down or unknown without our permit; `None`: it is known to be up (D of the invariants).
 pub fn down(view: &View, node: &str, now_ms: u64) -> Option<String> {
-    if view.outcasts.contains_key(node) {
-        return Some("lost its lease to a person and has not proved itself since".to_owned());
-    }
-    if !view.sessions.contains_key(node) {
-        return Some("is not heard of (its agent has no session)".to_owned());
-    }
-    let report = match fresh(view, node, now_ms) {
-        Ok(report) => report,
-        Err(why) => return Some(why),
-    };
-    if report.phase.is_disruptive() && view.lease_of(node).is_none() {
-        return Some(format!("is {} without a lease", report.phase));
-    }
-    None
+    sight(view, node, now_ms).down
 }
 
 /// What a node says of itself now; or why that is not known.
@@ -224,10 +264,9 @@ fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<
 
 /// Every other node of the group that reports must be well, in maintenance, cast out or neither: the next one would take
 /// its place, and one that came back sick from its own part is the reason to stop (S5, S6, S13).
-fn group_gates(view: &View, group: &Group, policy: &Policy, node: &str, now_ms: u64) -> Vec<Blocker> {
-    let others = group.nodes.iter().filter(|other| *other != node);
-    let known = others.filter_map(|other| fresh(view, other, now_ms).ok());
-    known.flat_map(|report| gates_of(report, None, policy)).collect()
+fn group_gates(sights: &[Sight<'_>], policy: &Policy, node: &str) -> Vec<Blocker> {
+    let others = sights.iter().filter(|other| other.node != node);
+    others.filter_map(|other| other.report).flat_map(|report| gates_of(report, None, policy)).collect()
 }
 
 fn gates_of(report: &Report, baseline: Option<&[Brief]>, policy: &Policy) -> Vec<Blocker> {
@@ -241,18 +280,20 @@ fn gates_of(report: &Report, baseline: Option<&[Brief]>, policy: &Policy) -> Vec
 }
 
 /// For every voting set of the node: votes up without it, at least the floor and one more (S2). A voter is up when it
-/// reports freshly itself and no fresh reporter of the set misses it.
-fn quorum(view: &View, node: &str, now_ms: u64) -> Vec<Blocker> {
-    let fresh: BTreeMap<&str, &Report> = view
-        .reports
-        .iter()
-        .filter(|(name, _)| down(view, name, now_ms).is_none())
-        .map(|(name, report)| (name.as_str(), &report.value))
-        .collect();
-    let Some(own) = view.reports.get(node) else { return Vec::new() };
+/// reports freshly itself, and no node of the group or of the set that reports on the set misses it.
+fn quorum(view: &View, group: &Group, sights: &[Sight<'_>], node: &str, now_ms: u64) -> Vec<Blocker> {
+    let Some(own) = view.reports.get(node).filter(|own| !own.value.votes.is_empty()) else { return Vec::new() };
+    // A node's lease lies with its group; only a voter of another one is looked for everywhere.
+    let leased = |voter: &str| match group.nodes.iter().any(|name| name == voter) {
+        true => leases_of(view, group).any(|(_, lease)| lease.value.node == voter),
+        false => view.lease_of(voter).is_some(),
+    };
     let mut blockers = Vec::new();
     for votes in &own.value.votes {
-        let away: BTreeSet<&str> = view.leases.values().map(|lease| lease.value.node.as_str()).collect();
+        let strangers = votes.voters.iter().filter(|voter| !group.nodes.contains(voter));
+        let strangers: Vec<Sight<'_>> = strangers.map(|voter| sight(view, voter, now_ms)).collect();
+        let up = sights.iter().chain(&strangers).filter(|sight| sight.down.is_none());
+        let fresh: BTreeMap<&str, &Report> = up.filter_map(|sight| Some((sight.node, sight.report?))).collect();
         let seen_by_all = |voter: &str| {
             fresh
                 .values()
@@ -261,8 +302,7 @@ fn quorum(view: &View, node: &str, now_ms: u64) -> Vec<Blocker> {
                 .all(|other| other.up.as_ref().is_some_and(|up| up.iter().any(|name| name == voter)))
         };
         let others = votes.voters.iter().map(String::as_str).filter(|voter| *voter != node);
-        let up =
-            others.filter(|voter| fresh.contains_key(voter) && !away.contains(voter) && seen_by_all(voter)).count();
+        let up = others.filter(|voter| fresh.contains_key(voter) && !leased(voter) && seen_by_all(voter)).count();
         let majority = votes.voters.len() / 2 + 1;
         // Alone in its set, it stops the set while it is away: that is what going last and alone is for (S15).
         if votes.voters.len() > 1 && up < majority {
