@@ -218,7 +218,8 @@ fn draw_all(simulation: &Simulation, policy: &Policy, style: Style) -> String {
         clock(calm.took.median),
         clock(calm.took.worst)
     );
-    out += "as a guess: a minute to drain, 1m to 4m to patch, 1m to 4m to reboot; windows open, packages ripe\n\n";
+    out += "as a guess: a minute to drain, 1m to 4m to patch, 1m to 4m to reboot; windows open, packages ripe;\n";
+    out += "somebody answers a halt within seconds, and mends what is broken\n\n";
     out += &nodes(simulation, policy, style);
     if !simulation.waits.is_empty() {
         out += "\nwho waits, on average\n";
