@@ -435,7 +435,7 @@ mod tests {
     #[test]
     fn every_problem_has_its_place_and_a_way_out() {
         for (broken, told) in [
-            ("streak = \"2m\"", "fleet.toml:19:1: unknown key `gates.streek`; did you mean `gates.streak`?"),
+            ("streak = \"2m\"", "fleet.toml:18:1: unknown key `gates.streek`; did you mean `gates.streak`?"),
             ("max_down = 1", "fleet.toml:9:12: `group.max_down` must be a whole number, not negative"),
             (
                 "duration = \"4h\"",
@@ -445,9 +445,9 @@ mod tests {
                 "\"security\"",
                 "fleet.toml:15:12: `window.monthly.approves` must be \"nothing\", \"security\" or \"all\"",
             ),
-            ("slo_percent = 99.5", "fleet.toml:24:15: `service.slo_percent` must be a number from 0 to 100"),
-            ("[gates]", "fleet.toml:18:2: unknown key `gatez`; did you mean `gates`?"),
-            ("url = \"https://ha.home.example/\"\n", "fleet.toml:21:1: `url` is missing in [service]"),
+            ("slo_percent = 99.5", "fleet.toml:23:15: `service.slo_percent` must be a number from 0 to 100"),
+            ("[gates]", "fleet.toml:17:2: unknown key `gatez`; did you mean `gates`?"),
+            ("url = \"https://ha.home.example/\"\n", "fleet.toml:20:1: `url` is missing in [service]"),
             ("Europe/Berlin", "fleet.toml:4:13: `fleet.time_zone`: "),
             ("\"pve1\", \"nas\"]\n\n", "fleet.toml:10:"),
         ] {
