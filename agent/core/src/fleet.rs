@@ -139,6 +139,20 @@ impl TryFrom<f64> for Percent {
     }
 }
 
+impl Percent {
+    /// `part` of `whole`, rounded down; `None` of nothing.
+    pub fn of(part: u64, whole: u64) -> Option<Self> {
+        let hundredths = part.min(whole).saturating_mul(10_000).checked_div(whole)?;
+        Some(Self(u32::try_from(hundredths).unwrap_or_default()))
+    }
+}
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}.{:02} %", self.0 / 100, self.0 % 100)
+    }
+}
+
 impl From<Percent> for f64 {
     fn from(percent: Percent) -> Self {
         Self::from(percent.0) / 100.0

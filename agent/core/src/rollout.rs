@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::Percent;
 use crate::lease::Token;
 use crate::store::Revision;
 
@@ -137,6 +138,53 @@ pub struct Done {
     pub kernel: String,
     /// Seconds in each phase, in their order, by the node's own clocks.
     pub spent: Vec<(crate::phase::Phase, u64)>,
+}
+
+/// What the probes of one declared service found. Rows of several leaders add up; between two leaders nobody probes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// The service.
+    pub service: String,
+    /// Probes made.
+    pub asked: u64,
+    /// Those that were not answered with 2xx or 3xx in time.
+    pub failed: u64,
+    /// The longest time from one good answer to the next with a failure between them, in milliseconds.
+    pub longest_gap_ms: u64,
+    /// The last failure.
+    pub last_failure: Option<ProbeFailure>,
+}
+
+/// A probe without a good answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeFailure {
+    /// Seconds since 1970 by the leader's clock; for people.
+    pub at_unix_seconds: u64,
+    /// What was seen instead.
+    pub why: String,
+}
+
+impl Probed {
+    /// The row of a service that was not probed yet.
+    pub fn of(service: &str) -> Self {
+        Self { service: service.to_owned(), ..Self::default() }
+    }
+
+    /// Takes in what another leader found of the same service.
+    pub fn add(&mut self, other: &Self) {
+        self.asked += other.asked;
+        self.failed += other.failed;
+        self.longest_gap_ms = self.longest_gap_ms.max(other.longest_gap_ms);
+        let at = |row: &Self| row.last_failure.as_ref().map(|failure| failure.at_unix_seconds);
+        if at(other) > at(self) {
+            self.last_failure.clone_from(&other.last_failure);
+        }
+    }
+
+    /// The share of good answers, rounded down so that a failure always shows; `None`: nobody asked.
+    pub fn availability(&self) -> Option<Percent> {
+        Percent::of(self.asked.saturating_sub(self.failed), self.asked)
+    }
 }
 
 /// The fleet-wide stop: one reason, one next action (L3).

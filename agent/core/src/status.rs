@@ -125,18 +125,4 @@ impl Report {
             Blocker::new(finding.check.clone(), self.node.clone(), finding.summary.clone(), way_out)
         })
     }
-
-    /// Findings that are worse than in the baseline: they block or are critical, and did not or were not before (S5).
-    pub fn worse_than<'a>(&'a self, baseline: &'a [Brief]) -> impl Iterator<Item = &'a Brief> {
-        self.findings.iter().filter(move |now| {
-            let before = baseline.iter().find(|before| before.check == now.check && before.subject == now.subject);
-            match before {
-                Some(before) => {
-                    (now.blocks && !before.blocks)
-                        || (now.severity > before.severity && now.severity >= Severity::Unknown)
-                }
-                None => now.blocks || now.severity >= Severity::Unknown,
-            }
-        })
-    }
 }

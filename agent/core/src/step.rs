@@ -188,11 +188,16 @@ pub fn bad_gates<'a>(findings: &'a [Brief], baseline: Option<&[Brief]>, tolerate
         .collect()
 }
 
-/// Whether a finding is unknown or critical and was not so bad before.
+/// Checks whose warnings are an update's doing until a person has looked: a service or a link that was well before and is
+/// not now. Other warnings come and go by themselves (load, temperature, the clock after a boot).
+const BROKEN_BY_UPDATES: [&str; 3] = ["systemd.failed_unit", "nic.link", "nic.speed"];
+
+/// Whether a finding was not so bad before, and is unknown or critical, or a warning that updates cause.
 pub fn is_worse(now: &Brief, baseline: &[Brief]) -> bool {
     use crate::health::Severity;
+    let counts_from = if BROKEN_BY_UPDATES.contains(&now.check.as_str()) { Severity::Warn } else { Severity::Unknown };
     let before = baseline.iter().find(|before| before.check == now.check && before.subject == now.subject);
-    now.severity >= Severity::Unknown && before.is_none_or(|before| before.severity < now.severity)
+    now.severity >= counts_from && before.is_none_or(|before| before.severity < now.severity)
 }
 
 /// One decision: everything it looks at.

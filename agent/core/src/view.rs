@@ -9,7 +9,7 @@ use crate::audit::AuditHead;
 use crate::fleet::Policy;
 use crate::lease::{Lease, Outcast, Token};
 use crate::plan::{Plan, Updates};
-use crate::rollout::{Approval, Ask, Done, Halt, LeaderRecord, Order, Rollout, SessionRecord};
+use crate::rollout::{Approval, Ask, Done, Halt, LeaderRecord, Order, Probed, Rollout, SessionRecord};
 use crate::status::Report;
 use crate::store::{Change, Entry, Key, Record, Revision};
 
@@ -54,6 +54,7 @@ pub struct View {
     pub plans: BTreeMap<String, Seen<Plan>>,
     pub approvals: BTreeMap<String, Seen<Approval>>,
     pub done: BTreeMap<(String, String), Seen<Done>>,
+    pub probes: BTreeMap<(String, String), Seen<Vec<Probed>>>,
     pub orders: BTreeMap<String, Seen<Order>>,
     pub halt: Option<Seen<Halt>>,
     /// When this agent saw the last halt go: limits count anew from there, or lifting it would change nothing.
@@ -131,6 +132,20 @@ impl View {
         self.done.get(&(plan.to_owned(), node.to_owned()))
     }
 
+    /// What is known of each declared service during a plan's rollout, in the policy's order; found by whoever led.
+    pub fn services(&self, plan: &str) -> Vec<Probed> {
+        let declared = self.policy.iter().flat_map(|policy| &policy.value.services);
+        let mut rows: Vec<Probed> = declared.map(|service| Probed::of(&service.name)).collect();
+        let found = self.probes.iter().filter(|((of, _), _)| of == plan).flat_map(|(_, seen)| &seen.value);
+        for one in found {
+            match rows.iter_mut().find(|row| row.service == one.service) {
+                Some(row) => row.add(one),
+                None => rows.push(one.clone()),
+            }
+        }
+        rows
+    }
+
     /// The end of the audit chain and its revision: what a transition chains to.
     pub fn audit_head(&self) -> (AuditHead, Revision) {
         self.audit.as_ref().map_or_else(|| (AuditHead::default(), 0), |head| (head.value.clone(), head.modified))
@@ -156,6 +171,9 @@ impl View {
             (Key::Done { plan, node }, Record::Done(value)) => {
                 note(&mut self.done, &(plan.clone(), node.clone()), value, at);
             }
+            (Key::Probes { plan, node }, Record::Probes(value)) => {
+                note(&mut self.probes, &(plan.clone(), node.clone()), value, at);
+            }
             (Key::Order(node), Record::Order(value)) => note(&mut self.orders, node, value, at),
             (Key::Halt, Record::Halt(value)) => see(&mut self.halt, value, at),
             (Key::AuditHead, Record::AuditHead(value)) => see(&mut self.audit, value, at),
@@ -179,6 +197,7 @@ impl View {
             Key::Plan(plan) => drop(self.plans.remove(plan)),
             Key::Approval(plan) => drop(self.approvals.remove(plan)),
             Key::Done { plan, node } => drop(self.done.remove(&(plan.clone(), node.clone()))),
+            Key::Probes { plan, node } => drop(self.probes.remove(&(plan.clone(), node.clone()))),
             Key::Order(node) => drop(self.orders.remove(node)),
             Key::Halt => self.halt = None,
             Key::AuditHead => self.audit = None,

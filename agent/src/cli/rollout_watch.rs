@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use hardstand_core::audit::{AuditRecord, Transition};
 use hardstand_core::phase::Phase;
 use hardstand_core::plan::{NodePlan, Plan};
-use hardstand_core::rollout::{Rollout, RolloutState};
+use hardstand_core::rollout::{Probed, Rollout, RolloutState};
 use hardstand_core::safety;
 use hardstand_core::store::{Entry, Key, Record, Revision};
 use hardstand_core::view::View;
@@ -224,6 +224,9 @@ impl Follow {
         for part in &plan.nodes {
             line(&mut out, &format!("  {:<width$}  {}", part.node, self.node(plan, part)));
         }
+        if let Some(services) = services(&self.view.services(&self.plan)) {
+            line(&mut out, &services);
+        }
         if let Some(halt) = self.view.halt.as_ref().map(|halt| &halt.value) {
             line(&mut out, &format!("HALTED by {}: {}", halt.by, halt.reason));
             line(&mut out, &format!("  next: {}", halt.next_action));
@@ -340,6 +343,29 @@ pub(super) fn event(record: &AuditRecord) -> String {
     };
     let reason = if deed.reason.is_empty() { String::new() } else { format!(": {}", deed.reason) };
     format!("{}  {node:<8}  {what}{reason}  by {}", rfc3339(deed.at_unix_seconds), deed.by)
+}
+
+/// `  services  wiki 99.97 % (1 of 3412 probes failed, the last at 2026-12-06T02:19:44Z: no answer within 2 s)`; nothing
+/// where no service is declared.
+fn services(rows: &[Probed]) -> Option<String> {
+    let one = |row: &Probed| {
+        let failed = last_failure(row)
+            .map(|last| format!(" ({} of {} probes failed, the last at {last})", row.failed, row.asked))
+            .unwrap_or_default();
+        format!("{} {}{failed}", row.service, share(row))
+    };
+    let all: Vec<String> = rows.iter().map(one).collect();
+    (!all.is_empty()).then(|| format!("  services  {}", all.join("   ")))
+}
+
+/// `99.97 %`, or that nobody asked.
+pub(super) fn share(row: &Probed) -> String {
+    row.availability().map_or_else(|| "not probed".to_owned(), |share| share.to_string())
+}
+
+/// When a service failed last, and what was seen.
+pub(super) fn last_failure(row: &Probed) -> Option<String> {
+    row.last_failure.as_ref().map(|last| format!("{}: {}", rfc3339(last.at_unix_seconds), last.why))
 }
 
 /// Times of the phases that took any.

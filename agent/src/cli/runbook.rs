@@ -6,13 +6,13 @@ use anyhow::Context as _;
 use clap::Args;
 use hardstand_core::audit::{AuditHead, AuditRecord, Transition, verify};
 use hardstand_core::plan::{NodePlan, Plan};
-use hardstand_core::rollout::Done;
+use hardstand_core::rollout::{Done, Probed};
 use hardstand_core::view::View;
 use serde::Serialize;
 
 use super::desk::{Desk, DeskArgs, show};
 use super::rollout::{find, line, short};
-use super::rollout_watch::{clock, spent};
+use super::rollout_watch::{clock, last_failure, share, spent};
 use crate::report::document::rfc3339;
 use crate::report::terminal::one_line;
 
@@ -32,6 +32,7 @@ struct RunbookDocument<'a> {
     id: &'a str,
     plan: &'a Plan,
     done: Vec<&'a Done>,
+    services: Vec<Probed>,
     records: Vec<&'a AuditRecord>,
     chain: String,
 }
@@ -76,13 +77,14 @@ fn document<'a>(view: &'a View, audit: &'a [AuditRecord], id: &'a str, plan: &'a
         id,
         plan,
         done: plan.nodes.iter().filter_map(|part| view.done(id, &part.node)).map(|done| &done.value).collect(),
+        services: view.services(id),
         records: audit.iter().filter(about).collect(),
         chain,
     }
 }
 
 fn markdown(document: &RunbookDocument<'_>, view: &View) -> String {
-    let RunbookDocument { id, plan, done, records, chain } = document;
+    let RunbookDocument { id, plan, done, services, records, chain } = document;
     let of = |what: Transition| records.iter().find(|record| record.deed.what == what).map(|record| &record.deed);
     let mut out = format!("# Rollout {}\n\n", cell(&plan.name));
     line(&mut out, &format!("- plan `{id}`, made by {} at {}", plan.by, rfc3339(plan.made_unix_seconds)));
@@ -135,6 +137,10 @@ fn markdown(document: &RunbookDocument<'_>, view: &View) -> String {
         line(&mut out, &format!("| {} |", row.map(|text| cell(&text)).join(" | ")));
     }
 
+    if !services.is_empty() {
+        self::services(&mut out, services, view);
+    }
+
     out.push_str("\n## Record\n\n| # | when | who | what | node | why and what was seen |\n| --- | --- | --- | --- | --- | --- |\n");
     for record in records {
         let deed = &record.deed;
@@ -153,6 +159,26 @@ fn markdown(document: &RunbookDocument<'_>, view: &View) -> String {
         line(&mut out, &format!("| {} |", row.map(|text| cell(&text)).join(" | ")));
     }
     out
+}
+
+/// What the leaders' probes found, against what was promised.
+fn services(out: &mut String, rows: &[Probed], view: &View) {
+    out.push_str("\n## Services\n\n| service | available | probes | promised | longest gap | last failure |\n");
+    out.push_str("| --- | --- | --- | --- | --- | --- |\n");
+    for row in rows {
+        let declared = view.policy.iter().flat_map(|policy| &policy.value.services);
+        let promised = declared.into_iter().find(|service| service.name == row.service).and_then(|one| one.slo_percent);
+        let promised = match (promised, row.availability()) {
+            (Some(slo), Some(seen)) if seen < slo => format!("{slo}: NOT KEPT"),
+            (Some(slo), Some(_)) => format!("{slo}: kept"),
+            (Some(slo), None) => format!("{slo}: not known"),
+            (None, _) => String::new(),
+        };
+        let gap = if row.failed == 0 { String::new() } else { format!("{:.1} s", row.longest_gap_ms as f64 / 1e3) };
+        let probes = format!("{} of {} good", row.asked.saturating_sub(row.failed), row.asked);
+        let cells = [row.service.clone(), share(row), probes, promised, gap, last_failure(row).unwrap_or_default()];
+        line(out, &format!("| {} |", cells.map(|text| cell(&text)).join(" | ")));
+    }
 }
 
 fn packages(out: &mut String, part: &NodePlan) {

@@ -7,6 +7,7 @@
 mod guests;
 mod lead;
 mod link;
+mod probe;
 mod tell;
 mod troubles;
 mod turn;
@@ -36,6 +37,7 @@ use crate::journal::{JournalError, JournalFile};
 use crate::report::published::Published;
 
 use link::Link;
+use probe::Prober;
 use tell::Teller;
 use troubles::Troubles;
 use turn::Progress;
@@ -132,6 +134,7 @@ struct Member {
     act: Act,
     link: Link,
     door: Door,
+    prober: Prober,
     streak: Streak,
     teller: Teller,
     passes: watch::Receiver<Arc<Published>>,
@@ -157,6 +160,7 @@ impl Member {
             jobs: Jobs::default(),
             act,
             door: Door::new(),
+            prober: Prober::default(),
             streak: Streak::default(),
             passes: parts.passes,
             standing: parts.standing,
@@ -178,6 +182,7 @@ impl Member {
             }
             let led = self.lead(&facts).await;
             self.tell(&facts).await;
+            self.probe(&facts).await;
             self.keep_door().await;
             if !led && let Some(asked) = self.wait().await {
                 self.answer(asked, &facts).await;

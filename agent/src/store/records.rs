@@ -133,6 +133,7 @@ fn decode(key: &Key, text: &str) -> Result<Record, StoreError> {
         Key::Plan(_) => serde_json::from_str(text).map(Record::Plan),
         Key::Approval(_) => serde_json::from_str(text).map(Record::Approval),
         Key::Done { .. } => serde_json::from_str(text).map(Record::Done),
+        Key::Probes { .. } => serde_json::from_str(text).map(Record::Probes),
         Key::Order(_) => serde_json::from_str(text).map(Record::Order),
         Key::Halt => serde_json::from_str(text).map(Record::Halt),
         Key::AuditHead => serde_json::from_str(text).map(Record::AuditHead),

@@ -449,6 +449,15 @@ fn s5_s7_from_verifying_to_the_end() {
             },
             Next::Holds("ceph"),
         ),
+        (
+            "S5: a service stays down after its update, past the limit",
+            Phase::Verifying,
+            |scene| {
+                scene.facts.now_ms = 10_000_000;
+                scene.facts.findings = vec![finding("systemd.failed_unit", Severity::Warn)];
+            },
+            Next::Holds("systemd.failed_unit"),
+        ),
         ("cut before services came back", Phase::Restoring, restarted, Next::Free(Step::Restore, Phase::Restoring)),
         ("power cut while they come back", Phase::Restoring, power_cut, Next::Free(Step::Restore, Phase::Restoring)),
         ("they are back", Phase::Restoring, |_| {}, Next::Writes(Phase::Released)),

@@ -108,9 +108,12 @@ fn node(name: &str, key: &Key) -> Option<Permit> {
         Key::Incarnation | Key::Audit(_) => Some(Permit::Once),
         Key::Halt => Some(Permit::Put),
         Key::Leader | Key::Lease { .. } | Key::Order(_) | Key::Rollout | Key::AuditHead => Some(Permit::Free),
-        Key::Session(node) | Key::Report(node) | Key::Updates(node) | Key::Outcast(node) | Key::Done { node, .. } => {
-            own(node)
-        }
+        Key::Session(node)
+        | Key::Report(node)
+        | Key::Updates(node)
+        | Key::Outcast(node)
+        | Key::Done { node, .. }
+        | Key::Probes { node, .. } => own(node),
         Key::Fleet | Key::Ask | Key::Plan(_) | Key::Approval(_) => None,
     }
 }
@@ -118,7 +121,7 @@ fn node(name: &str, key: &Key) -> Option<Permit> {
 /// A person may do all, but not speak in a node's name, and not rewrite what has happened.
 fn operator(key: &Key) -> Option<Permit> {
     match key {
-        Key::Session(_) | Key::Report(_) => None,
+        Key::Session(_) | Key::Report(_) | Key::Probes { .. } => None,
         Key::Audit(_) => Some(Permit::Once),
         Key::Incarnation
         | Key::Fleet
@@ -165,6 +168,8 @@ mod tests {
         ("rollout/7f3a/approval", None, Some(Permit::Free)),
         ("rollout/7f3a/done/pve1", Some(Permit::Free), Some(Permit::Free)),
         ("rollout/7f3a/done/pve2", None, Some(Permit::Free)),
+        ("rollout/7f3a/probes/pve1", Some(Permit::Free), None),
+        ("rollout/7f3a/probes/pve2", None, None),
         ("order/pve1", Some(Permit::Free), Some(Permit::Free)),
         ("order/pve2", Some(Permit::Free), Some(Permit::Free)),
         ("halt", Some(Permit::Put), Some(Permit::Free)),

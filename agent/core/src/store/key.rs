@@ -47,6 +47,13 @@ pub enum Key {
         /// The node.
         node: String,
     },
+    /// What a node's probes of the declared services found while it led a plan's rollout.
+    Probes {
+        /// The plan.
+        plan: String,
+        /// The node.
+        node: String,
+    },
     /// What the leader asks of a node.
     Order(String),
     /// The fleet-wide stop.
@@ -74,6 +81,7 @@ impl Key {
             Self::Plan(plan) => format!("rollout/{plan}/plan"),
             Self::Approval(plan) => format!("rollout/{plan}/approval"),
             Self::Done { plan, node } => format!("rollout/{plan}/done/{node}"),
+            Self::Probes { plan, node } => format!("rollout/{plan}/probes/{node}"),
             Self::Order(node) => format!("order/{node}"),
             Self::Halt => "halt".to_owned(),
             Self::AuditHead => "audit/head".to_owned(),
@@ -102,6 +110,7 @@ impl Key {
             ["rollout", plan, "plan"] => Self::Plan(own(plan)),
             ["rollout", plan, "approval"] => Self::Approval(own(plan)),
             ["rollout", plan, "done", node] => Self::Done { plan: own(plan), node: own(node) },
+            ["rollout", plan, "probes", node] => Self::Probes { plan: own(plan), node: own(node) },
             ["order", node] => Self::Order(own(node)),
             ["audit", seq] if seq.len() == AUDIT_DIGITS => Self::Audit(seq.parse().ok()?),
             _ => return None,
@@ -130,6 +139,7 @@ mod tests {
             Key::Plan("7f3a".to_owned()),
             Key::Approval("7f3a".to_owned()),
             Key::Done { plan: "7f3a".to_owned(), node: node() },
+            Key::Probes { plan: "7f3a".to_owned(), node: node() },
             Key::Order(node()),
             Key::Halt,
             Key::AuditHead,

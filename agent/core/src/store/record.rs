@@ -8,7 +8,7 @@ use crate::audit::{AuditHead, AuditRecord};
 use crate::fleet::Policy;
 use crate::lease::{Lease, Outcast};
 use crate::plan::{Plan, Updates};
-use crate::rollout::{Approval, Ask, Done, Halt, LeaderRecord, Order, Rollout, SessionRecord};
+use crate::rollout::{Approval, Ask, Done, Halt, LeaderRecord, Order, Probed, Rollout, SessionRecord};
 use crate::status::Report;
 
 /// What lies under a key. Which kind a key holds is fixed by the key ([`Key`]).
@@ -29,6 +29,7 @@ pub enum Record {
     Plan(Box<Plan>),
     Approval(Approval),
     Done(Done),
+    Probes(Vec<Probed>),
     Order(Order),
     Halt(Halt),
     AuditHead(AuditHead),

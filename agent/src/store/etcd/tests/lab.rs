@@ -103,7 +103,7 @@ impl Cluster {
         for i in 0..count {
             trust.issue(&format!("m{i}"), &[address(i), bridge(), LOOPBACK.to_owned()]);
         }
-        for client in ["client", "root", "pve1", "pve2"] {
+        for client in ["client", "root", "anna", "pve1", "pve2"] {
             trust.issue(client, &[]);
         }
         ip(&format!(

@@ -110,11 +110,16 @@ fn a_node_is_confined_to_its_own() {
     in_lab(STORY_LIMIT, async || {
         let cluster = Cluster::up(1, &[]).await;
         let root = cluster.client("root", 0);
-        let nodes = ["pve1".to_owned(), "pve2".to_owned()];
-        let changed = auth::set_up(&root, &nodes, &[], "root").await.unwrap();
+        let (nodes, operators) = (["pve1".to_owned(), "pve2".to_owned()], ["anna".to_owned()]);
+        let changed = auth::set_up(&root, &nodes, &operators, "root").await.unwrap();
         assert_eq!(changed.first().map(String::as_str), Some("role root made"));
         assert_eq!(changed.last().map(String::as_str), Some("authentication is on"));
-        assert_eq!(auth::set_up(&root, &nodes, &[], "root").await.unwrap(), [""; 0], "a second time changes nothing");
+        let again = auth::set_up(&root, &nodes, &operators, "root").await.unwrap();
+        assert_eq!(again, [""; 0], "a second time changes nothing");
+        let anna = cluster.client("anna", 0);
+        assert_eq!(anna.range(PREFIX).await.unwrap().0.len(), 0, "a person reads all of ours");
+        let made = Txn::new().if_absent(key("incarnation")).put(key("incarnation"), "1".to_owned());
+        assert!(matches!(anna.txn(&made).await, Ok(Answer::Committed { .. })), "a person makes the store");
         let pve1 = cluster.client("pve1", 0);
         for allowed in [
             "node/pve1/report",
@@ -133,7 +138,7 @@ fn a_node_is_confined_to_its_own() {
             assert!(matches!(told, StoreError::Denied { .. }), "{refused}: {told}");
         }
         assert!(pve1.get("/elsewhere").await.is_err_and(|error| matches!(error, StoreError::Denied { .. })));
-        assert_eq!(pve1.range(PREFIX).await.unwrap().0.len(), 8, "reads all of ours");
+        assert_eq!(pve1.range(PREFIX).await.unwrap().0.len(), 9, "reads all of ours");
         let session = pve1.session(Duration::from_secs(5)).await.unwrap();
         let bound = Txn::new().put_in_session(key("node/pve1/session"), "1".to_owned(), session.id());
         pve1.txn(&bound).await.unwrap();
