@@ -188,8 +188,10 @@ pub(crate) fn device_id(disk: &Disk) -> String {
 pub(crate) fn device(place: usize, disk: &Disk) -> String {
     let boot = boot_index(disk.boot);
     let (serial, id) = (&disk.serial, device_id(disk));
+    // Merged requests fill all the vectors a write may have; the log adds one for its header, and the write fails.
+    let merging = if disk.write_log.is_some() { ",request-merging=off" } else { "" };
     match disk.bus {
-        Bus::Virtio => format!("virtio-blk-pci,id={id},bus=port{place},drive={serial},serial={serial}{boot}"),
+        Bus::Virtio => format!("virtio-blk-pci,id={id},bus=port{place},drive={serial},serial={serial}{merging}{boot}"),
         Bus::Usb => {
             format!("usb-storage,id={id},bus=xhci.0,drive={serial},serial={serial},removable=on{boot}")
         }
@@ -349,6 +351,7 @@ mod tests {
         let wanted = "-blockdev driver=blklogwrites,node-name=root,file.driver=raw,file.file.driver=file,\
                       file.file.filename=/d/root,log.driver=file,log.filename=/d/root.log,";
         assert!(argv.contains(wanted), "{argv}");
+        assert!(argv.contains("drive=root,serial=root,request-merging=off"), "{argv}");
     }
 
     #[test]

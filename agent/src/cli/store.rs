@@ -19,6 +19,7 @@ use crate::store::Embedded;
 use crate::store::etcd::auth;
 use crate::store::open::{etcd, identity};
 use crate::store::records::Records;
+use crate::trust::Identity;
 
 /// `hardstand store`
 #[derive(Debug, Subcommand)]
@@ -151,14 +152,14 @@ fn users(args: &UsersArgs) -> anyhow::Result<()> {
     if settings.engine != Engine::Etcd {
         bail!("the store is no etcd; the embedded one knows its nodes and operators by their certificates");
     }
-    let root = operator_name(&settings)?;
-    // etcd knows a certificate by its common name alone, so one name must not be two users.
-    if let Some(both) = args.nodes.iter().find(|node| args.operators.contains(node) || **node == root) {
-        bail!("{both} is a node and an operator; issue the operator a certificate of another name: hardstand ca issue");
-    }
+    let of = |role: Role, names: &[String]| -> Vec<Identity> {
+        names.iter().map(|name| Identity { role, name: name.clone() }).collect()
+    };
+    let root = Identity { role: Role::Operator, name: operator_name(&settings)? };
+    let members = [of(Role::Node, &args.nodes), of(Role::Operator, &args.operators)].concat();
     let files = identity(settings.credentials.as_ref(), Role::Operator)?;
     let runtime = runtime()?;
-    let doing = async { auth::set_up(&etcd(&settings, files), &args.nodes, &args.operators, &root).await };
+    let doing = async { auth::set_up(&etcd(&settings, files), &root, &members).await };
     let changed = runtime.block_on(doing)?;
     let mut text: String = changed.iter().map(|one| one_line(one) + "\n").collect();
     if text.is_empty() {

@@ -4,8 +4,8 @@
 //! revocation list, and a list that is missing or too old refuses everybody.
 //!
 //! What a certificate says of its owner stands in one URI among its alternative names: `hardstand://node/NAME` or
-//! `hardstand://operator/NAME`. The common name is for people. The other alternative names are the addresses a node is
-//! reached by.
+//! `hardstand://operator/NAME`. The common name, the same without the scheme, is for people and for etcd. The other
+//! alternative names are the addresses a node is reached by.
 
 mod authority;
 mod files;

@@ -1,4 +1,5 @@
-//! Users and roles of etcd: one user per node (its certificate's common name), confined to what a node writes.
+//! Users and roles of etcd: one user per certificate, by its common name (`node/pve1`), nodes confined to what a node
+//! writes.
 //!
 //! It must never take anything from etcd's users that it did not make, and never turn authentication on before the
 //! one who asks for it would still get in as root. No user has a password: a certificate is the only way in.
@@ -17,6 +18,7 @@ use super::wire::{
     RoleRevoke, UserAddOptions, UserAddRequest, UserRole,
 };
 use super::{Etcd, Kind, bytes, end_of, refusal};
+use crate::trust::Identity;
 
 /// One step of the set-up. Each is one small transaction of etcd.
 const STEP_LIMIT: Duration = Duration::from_secs(5);
@@ -71,21 +73,22 @@ pub(crate) fn operator_role() -> Role {
     Role { name: OPERATOR_ROLE.to_owned(), reads: Vec::new(), writes: vec![PREFIX.to_owned()] }
 }
 
+fn role_of(member: &Identity) -> Role {
+    match member.role {
+        CertificateRole::Node => node_role(&member.name),
+        CertificateRole::Operator => operator_role(),
+    }
+}
+
 /// Makes etcd's users and roles as they shall be, and turns authentication on. May be done again at any time; returns
-/// what it changed, one sentence each. `root` and `operators` are common names of certificates.
+/// what it changed, one sentence each. `root` asks, and will be able to ask again.
 ///
 /// # Errors
 /// `Denied` when the one who asks is not root and authentication is on already.
-pub(crate) async fn set_up(
-    etcd: &Etcd,
-    nodes: &[String],
-    operators: &[String],
-    root: &str,
-) -> Result<Vec<String>, StoreError> {
+pub(crate) async fn set_up(etcd: &Etcd, root: &Identity, members: &[Identity]) -> Result<Vec<String>, StoreError> {
     let mut changed = Vec::new();
-    let mut users: Vec<(String, Option<Role>)> = vec![(ROOT.to_owned(), None), (root.to_owned(), None)];
-    users.extend(nodes.iter().map(|node| (node.clone(), Some(node_role(node)))));
-    users.extend(operators.iter().map(|operator| (operator.clone(), Some(operator_role()))));
+    let mut users: Vec<(String, Option<Role>)> = vec![(ROOT.to_owned(), None), (root.to_string(), None)];
+    users.extend(members.iter().map(|member| (member.to_string(), Some(role_of(member)))));
     let known_users = names(etcd, "UserList", &Empty {}).await?;
     let mut known_roles = names(etcd, "RoleList", &Empty {}).await?;
     make_role(etcd, ROOT, &mut known_roles, &mut changed).await?;

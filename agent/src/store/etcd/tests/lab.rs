@@ -62,7 +62,9 @@ impl Trust {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
-        std::fs::write(self.path(&format!("{name}.pem")), cert.pem()).unwrap();
+        let path = self.path(&format!("{name}.pem"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, cert.pem()).unwrap();
         std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
     }
 
@@ -103,9 +105,7 @@ impl Cluster {
         for i in 0..count {
             trust.issue(&format!("m{i}"), &[address(i), bridge(), LOOPBACK.to_owned()]);
         }
-        for client in ["client", "root", "anna", "pve1", "pve2"] {
-            trust.issue(client, &[]);
-        }
+        trust.issue("client", &[]);
         ip(&format!(
             "link set lo up\nlink add br0 type bridge forward_delay 0\naddr add {}/24 dev br0\nlink set br0 up\n",
             bridge()
@@ -162,7 +162,8 @@ impl Cluster {
         let log = File::options().create(true).append(true).open(self.dir.path().join(format!("etcd{i}.log"))).unwrap();
         let file = |name: &str| self.trust.path(name).display().to_string();
         let member = &self.members[i];
-        let etcd = etcd_bin_vendored::etcd_bin_path().unwrap().display().to_string();
+        let etcd = std::env::var("HARDSTAND_ETCD")
+            .unwrap_or_else(|_| etcd_bin_vendored::etcd_bin_path().unwrap().display().to_string());
         let mut run = inside(member, &[&etcd]).args([
             format!("--name=m{i}"),
             format!("--data-dir={}/etcd", member.data.display()),

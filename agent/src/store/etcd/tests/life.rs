@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use hardstand_core::store::access::Role;
 use hardstand_core::store::{Answer, PREFIX};
+
+use crate::trust::Identity;
 
 use super::super::super::{News, Store, StoreError, Txn};
 use super::super::wire::{CompactRequest, Empty};
@@ -109,18 +112,26 @@ fn strangers_are_refused_and_nothing_is_done() {
 fn a_node_is_confined_to_its_own() {
     in_lab(STORY_LIMIT, async || {
         let cluster = Cluster::up(1, &[]).await;
-        let root = cluster.client("root", 0);
-        let (nodes, operators) = (["pve1".to_owned(), "pve2".to_owned()], ["anna".to_owned()]);
-        let changed = auth::set_up(&root, &nodes, &operators, "root").await.unwrap();
+        let of = |role: Role, name: &str| Identity { role, name: name.to_owned() };
+        let (pve1, pve2) = (of(Role::Node, "pve1"), of(Role::Node, "pve2"));
+        let (anna, founder) = (of(Role::Operator, "anna"), of(Role::Operator, "founder"));
+        // As hardstand ca names them.
+        for one in [&pve1, &pve2, &anna, &founder] {
+            cluster.trust.issue(&one.to_string(), &[]);
+        }
+        let client = |who: &Identity| cluster.client(&who.to_string(), 0);
+        let root = client(&founder);
+        let members = [pve1.clone(), pve2, anna.clone()];
+        let changed = auth::set_up(&root, &founder, &members).await.unwrap();
         assert_eq!(changed.first().map(String::as_str), Some("role root made"));
         assert_eq!(changed.last().map(String::as_str), Some("authentication is on"));
-        let again = auth::set_up(&root, &nodes, &operators, "root").await.unwrap();
+        let again = auth::set_up(&root, &founder, &members).await.unwrap();
         assert_eq!(again, [""; 0], "a second time changes nothing");
-        let anna = cluster.client("anna", 0);
+        let anna = client(&anna);
         assert_eq!(anna.range(PREFIX).await.unwrap().0.len(), 0, "a person reads all of ours");
         let made = Txn::new().if_absent(key("incarnation")).put(key("incarnation"), "1".to_owned());
         assert!(matches!(anna.txn(&made).await, Ok(Answer::Committed { .. })), "a person makes the store");
-        let pve1 = cluster.client("pve1", 0);
+        let pve1 = client(&pve1);
         for allowed in [
             "node/pve1/report",
             "leader",
