@@ -192,10 +192,15 @@ pub fn bad_gates<'a>(findings: &'a [Brief], baseline: Option<&[Brief]>, tolerate
 /// not now. Other warnings come and go by themselves (load, temperature, the clock after a boot).
 const BROKEN_BY_UPDATES: [&str; 3] = ["systemd.failed_unit", "nic.link", "nic.speed"];
 
+/// How units begin that do one step of ours. That such a run failed is a hold of its own, and a person has lifted it.
+const OWN_RUNS: [&str; 3] = ["hardstand-stage-", "hardstand-patch-", "hardstand-reboot-"];
+
 /// Whether a finding was not so bad before, and is unknown or critical, or a warning that updates cause.
 pub fn is_worse(now: &Brief, baseline: &[Brief]) -> bool {
     use crate::health::Severity;
-    let counts_from = if BROKEN_BY_UPDATES.contains(&now.check.as_str()) { Severity::Warn } else { Severity::Unknown };
+    let own_run = OWN_RUNS.iter().any(|start| now.subject.starts_with(start));
+    let counts = BROKEN_BY_UPDATES.contains(&now.check.as_str()) && !own_run;
+    let counts_from = if counts { Severity::Warn } else { Severity::Unknown };
     let before = baseline.iter().find(|before| before.check == now.check && before.subject == now.subject);
     now.severity >= counts_from && before.is_none_or(|before| before.severity < now.severity)
 }

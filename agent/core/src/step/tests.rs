@@ -454,9 +454,28 @@ fn s5_s7_from_verifying_to_the_end() {
             Phase::Verifying,
             |scene| {
                 scene.facts.now_ms = 10_000_000;
-                scene.facts.findings = vec![finding("systemd.failed_unit", Severity::Warn)];
+                let down = Brief { blocks: false, ..finding("systemd.failed_unit", Severity::Warn) };
+                scene.facts.findings = vec![down];
             },
             Next::Holds("systemd.failed_unit"),
+        ),
+        (
+            "a run of ours failed, a person mended it and lifted the halt",
+            Phase::Verifying,
+            |scene| {
+                let run = Brief {
+                    subject: "hardstand-patch-0badcafe-7-1.service".to_owned(),
+                    blocks: false,
+                    ..finding("systemd.failed_unit", Severity::Warn)
+                };
+                scene.facts.findings = vec![run];
+                let journey = scene.journal.journey.as_ref().expect("one is under way");
+                let bad = bad_gates(&scene.facts.findings, Some(&journey.part.baseline), &[]);
+                assert!(bad.is_empty(), "{bad:?}");
+                scene.facts.now_ms = 60_000;
+                scene.facts.gates_good_since_ms = Some(40_000);
+            },
+            Next::Free(Step::Restore, Phase::Restoring),
         ),
         ("cut before services came back", Phase::Restoring, restarted, Next::Free(Step::Restore, Phase::Restoring)),
         ("power cut while they come back", Phase::Restoring, power_cut, Next::Free(Step::Restore, Phase::Restoring)),
