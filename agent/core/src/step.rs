@@ -195,11 +195,15 @@ const BROKEN_BY_UPDATES: [&str; 3] = ["systemd.failed_unit", "nic.link", "nic.sp
 /// How units begin that do one step of ours. That such a run failed is a hold of its own, and a person has lifted it.
 const OWN_RUNS: [&str; 3] = ["hardstand-stage-", "hardstand-patch-", "hardstand-reboot-"];
 
+/// Whether a unit does one step of ours.
+pub fn is_own_run(unit: &str) -> bool {
+    OWN_RUNS.iter().any(|start| unit.starts_with(start))
+}
+
 /// Whether a finding was not so bad before, and is unknown or critical, or a warning that updates cause.
 pub fn is_worse(now: &Brief, baseline: &[Brief]) -> bool {
     use crate::health::Severity;
-    let own_run = OWN_RUNS.iter().any(|start| now.subject.starts_with(start));
-    let counts = BROKEN_BY_UPDATES.contains(&now.check.as_str()) && !own_run;
+    let counts = BROKEN_BY_UPDATES.contains(&now.check.as_str()) && !is_own_run(&now.subject);
     let counts_from = if counts { Severity::Warn } else { Severity::Unknown };
     let before = baseline.iter().find(|before| before.check == now.check && before.subject == now.subject);
     now.severity >= counts_from && before.is_none_or(|before| before.severity < now.severity)

@@ -293,3 +293,13 @@ fn a_request_and_its_reply_survive_the_wire() {
     let other = b"{\"version\":7,\"outcome\":{\"refused\":{\"why\":\"\"}}}\n";
     assert_eq!(wire::read_reply(other), Err("it replied in version 7, 1 is spoken here".to_owned()));
 }
+
+#[test]
+fn the_rules_know_a_run_of_ours_by_its_name() {
+    use crate::helper::Deed;
+    for step in [Deed::Stage, Deed::Patch, Deed::Reboot] {
+        let unit = format!("hardstand-{}-0badcafe-7-12345678.service", step.word());
+        assert!(hardstand_core::step::is_own_run(&unit), "{unit}");
+    }
+    assert!(!hardstand_core::step::is_own_run("hardstand-agent.service"));
+}
