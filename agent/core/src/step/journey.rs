@@ -153,6 +153,7 @@ impl Court<'_> {
     fn reboot_armed(&self, journey: &Journey) -> Turn {
         match self.rebooted(journey) {
             Reboot::Proved => self.go(journey, Event::RebootProved),
+            Reboot::WrongKernel { .. } if self.is_given_up(journey) => self.undo(journey),
             Reboot::WrongKernel { runs } => self.deny(journey, &runs),
             Reboot::Booting(why) => self.limited(journey, journey.timeouts.reboot_seconds, &why),
             Reboot::NotYet => match &self.facts.act {
@@ -264,6 +265,10 @@ impl Court<'_> {
         match &self.facts.kernel {
             _ if journey.undoing => None,
             Reading::Known(runs) if runs == expected => None,
+            Reading::Known(_) if self.is_given_up(journey) => {
+                let undoing = Journey { undoing: true, ..journey.clone() };
+                Some(Turn::Write(Journal { journey: Some(undoing), ..self.journal.clone() }))
+            }
             Reading::Known(runs) => Some(self.deny(journey, runs)),
             Reading::Unknown { why } => Some(self.limited(journey, journey.timeouts.restore_seconds, why)),
         }
@@ -280,6 +285,12 @@ impl Court<'_> {
         let rollout = self.view.rollout.as_ref()?;
         (rollout.value.plan != journey.order.plan || rollout.value.state == RolloutState::Aborted)
             .then(|| "the rollout was aborted".to_owned())
+    }
+
+    /// Whether another kernel than the planned one was told, and a person has ended the rollout over it: the node then
+    /// goes back with what it runs. Its set stays denied.
+    fn is_given_up(&self, journey: &Journey) -> bool {
+        self.journal.denial(&journey.part.packages.id()).is_some() && self.withdrawn(journey).is_some()
     }
 
     /// The permit for the next phase and its step, or what it waits for.
@@ -390,7 +401,10 @@ impl Court<'_> {
         if then.denial(&set).is_none() {
             then.denied.push(Denied { set, why: reason.clone() });
         }
-        let next_action = format!("see why it did not boot {expected} (journalctl -b -1); then lift the halt");
+        let next_action = format!(
+            "see why it did not boot {expected} (journalctl -b -1); hardstand rollout abort, remove it on {}, then lift the halt",
+            self.me.node
+        );
         then.hold = Some(Hold { reason, next_action, told: false });
         Turn::Write(then)
     }

@@ -422,6 +422,40 @@ fn s8_another_kernel_is_not_tried_again() {
     assert!(matches!(scene.next(), Next::Holds(why) if why.contains("failed here before")));
 }
 
+/// A person ends the rollout and lifts the halt over a kernel that did not boot.
+fn given_up(scene: &mut Scene) {
+    let Turn::Write(then) = scene.decide() else { panic!("it holds") };
+    scene.journal = Journal { hold: None, ..then };
+    let person = person();
+    let aborted = operator::set_state(&scene.fleet.view, &person, RolloutState::Aborted, "a bad kernel").unwrap();
+    scene.fleet.write(aborted);
+}
+
+#[test]
+fn s8_a_node_goes_back_with_the_kernel_it_runs_once_a_person_has_ended_the_rollout() {
+    let mut scene = Scene::in_phase(Phase::RebootArmed);
+    scene.boot("boot-2", "7.3.0");
+    given_up(&mut scene);
+    assert_eq!(scene.next(), Next::Writes(Phase::Verifying));
+    for _ in 0..10 {
+        if scene.journal.phase == Phase::Idle {
+            break;
+        }
+        scene.turn();
+    }
+    assert_eq!((scene.journal.phase, scene.journal.denied.len()), (Phase::Idle, 1), "the set stays denied");
+    assert!(scene.fleet.view.leases.is_empty(), "the lease was given back");
+
+    // The same on the last steps, where a crash has brought up another kernel than the one that was proved.
+    let mut scene = Scene::in_phase(Phase::Released);
+    scene.boot("boot-3", "7.3.0");
+    given_up(&mut scene);
+    scene.turn();
+    assert!(scene.journey().undoing);
+    scene.turn();
+    assert_eq!((scene.journal.phase, scene.journal.denied.len()), (Phase::Idle, 1));
+}
+
 #[test]
 fn s5_s7_from_verifying_to_the_end() {
     run(&[
