@@ -16,6 +16,7 @@
 //! Configuration and certificates of a node are files of its [`Seed`]: they reach the guest as credentials and are in no
 //! image and in no argument of a program. It must never write to the image.
 
+pub(crate) mod chain;
 mod follow;
 mod links;
 pub(crate) mod operator;
@@ -24,6 +25,7 @@ pub(crate) mod repository;
 mod seed;
 pub(crate) mod trust;
 mod write_log;
+pub(crate) mod zincati;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +104,7 @@ impl Topology {
 /// The machines while they are there. Ends with this value.
 pub(crate) struct Fleet {
     nodes: Vec<Node>,
+    seeds: Vec<Seed>,
     /// The cables between them.
     pub links: Links,
     /// What apt finds inside.
@@ -127,9 +130,9 @@ impl Fleet {
         for node in &mut nodes {
             node.comes_up(scene).await.with_context(|| format!("booting {}", node.seed.name))?;
         }
-        let links = Links::new(topology.seeds)?;
+        let links = Links::new(topology.seeds.clone())?;
         nodes[0].ok(TAKE, COMMAND_LIMIT).await.context("taking the moving address")?;
-        Ok(Self { nodes, links, repository, _network: network })
+        Ok(Self { nodes, seeds: topology.seeds, links, repository, _network: network })
     }
 
     /// A machine by its name.
@@ -140,6 +143,11 @@ impl Fleet {
     /// A machine by its name, to switch it.
     pub(crate) fn node_mut(&mut self, name: &str) -> &mut Node {
         self.nodes.iter_mut().find(|node| node.seed.name == name).expect("a story names machines of its own topology")
+    }
+
+    /// Who they are, in the topology's order.
+    pub(crate) fn seeds(&self) -> &[Seed] {
+        &self.seeds
     }
 
     /// All machines, in the topology's order.

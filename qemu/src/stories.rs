@@ -13,10 +13,15 @@ pub(crate) mod claims;
 mod faults;
 mod fleet_boot;
 mod fleet_power;
+mod fleetlock;
 mod roll;
+mod roll_bad_kernel;
 mod roll_bad_update;
 mod roll_crash;
 mod roll_halt;
+mod roll_leader_dies;
+mod roll_partition;
+mod roll_store_host_last;
 pub(crate) mod rolling;
 
 use std::path::PathBuf;
@@ -57,8 +62,18 @@ pub(crate) enum Story {
     RollHalt,
     /// A package fails to install, a service stays down: each halts and leaves the others alone
     RollBadUpdate,
+    /// A kernel that does not boot halts; the node is back with the one before it
+    RollBadKernel,
     /// One node loses its power in every phase of its update
     RollCrash,
+    /// The machine that leads loses its power in the middle of a rollout
+    RollLeaderDies,
+    /// Cables fail: of a node in maintenance, of the leader, in one direction
+    RollPartition,
+    /// The machine that hosts the store is asked for first, and goes last and alone
+    RollStoreHostLast,
+    /// Machines without an agent take slots by FleetLock beside a rollout
+    Fleetlock,
 }
 
 impl Story {
@@ -68,9 +83,16 @@ impl Story {
     }
 
     /// Stories of which a test run takes one, in turn: all of them do not fit its hour.
-    pub(crate) const IN_TURN: [Self; 2] = [Self::RollHalt, Self::FleetBoot];
+    pub(crate) const IN_TURN: [Self; 6] = [
+        Self::RollHalt,
+        Self::FleetBoot,
+        Self::RollLeaderDies,
+        Self::RollPartition,
+        Self::RollStoreHostLast,
+        Self::Fleetlock,
+    ];
     /// Stories that are told on demand only.
-    pub(crate) const ON_DEMAND: [Self; 3] = [Self::RollBadUpdate, Self::RollCrash, Self::RollEtcd];
+    pub(crate) const ON_DEMAND: [Self; 4] = [Self::RollBadUpdate, Self::RollBadKernel, Self::RollCrash, Self::RollEtcd];
 
     /// The recipe whose image it boots.
     pub(crate) fn recipe(self) -> &'static str {
@@ -79,9 +101,16 @@ impl Story {
             Self::BootZfs => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
             Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
-            Self::RollEmbedded | Self::RollEtcd | Self::RollHalt | Self::RollBadUpdate | Self::RollCrash => {
-                fleet::RECIPE
-            }
+            Self::RollEmbedded
+            | Self::RollEtcd
+            | Self::RollHalt
+            | Self::RollBadUpdate
+            | Self::RollBadKernel
+            | Self::RollCrash
+            | Self::RollLeaderDies
+            | Self::RollPartition
+            | Self::RollStoreHostLast
+            | Self::Fleetlock => fleet::RECIPE,
         }
     }
 }
@@ -104,6 +133,11 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::RollHalt => roll_halt::run(&scene).await,
         Story::RollCrash => roll_crash::run(&scene).await,
         Story::RollBadUpdate => roll_bad_update::run(&scene).await,
+        Story::RollBadKernel => roll_bad_kernel::run(&scene).await,
+        Story::RollLeaderDies => roll_leader_dies::run(&scene).await,
+        Story::RollPartition => roll_partition::run(&scene).await,
+        Story::RollStoreHostLast => roll_store_host_last::run(&scene).await,
+        Story::Fleetlock => fleetlock::run(&scene).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());

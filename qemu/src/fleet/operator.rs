@@ -7,12 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hardstand_exec::{Finished, Run};
+use serde::Deserialize;
 
+use super::chain::Chain;
 use super::trust::{Engine, Trust, store_settings};
 use super::{Seed, Topology};
 
 /// One command: a reading of the store and a transaction.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+
+/// What is read of `hardstand store show --json`.
+#[derive(Debug, Deserialize)]
+struct Shown {
+    leader: Option<String>,
+}
 
 /// A person.
 #[derive(Debug)]
@@ -63,6 +71,18 @@ impl Operator {
             said.stderr
         );
         Ok(text)
+    }
+
+    /// Everything that was decided so far.
+    pub(crate) async fn chain(&self) -> Result<Chain> {
+        Chain::read(&self.ok(&["audit", "export"]).await?)
+    }
+
+    /// The node that leads, if one does.
+    pub(crate) async fn leader(&self) -> Result<Option<String>> {
+        let shown: Shown = serde_json::from_str(&self.ok(&["store", "show", "--json"]).await?)
+            .context("reading what the store shows")?;
+        Ok(shown.leader)
     }
 
     /// The command, to be run as the caller likes.

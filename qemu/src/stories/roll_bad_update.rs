@@ -42,7 +42,13 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
 }
 
 /// Rolls until it halts, which must name the node, the reason and a next action, and leave the others alone.
-async fn halts_at_node1(scene: &Scene, fleet: &Fleet, operator: &Operator, name: &str, reason: &str) -> Result<()> {
+pub(super) async fn halts_at_node1(
+    scene: &Scene,
+    fleet: &Fleet,
+    operator: &Operator,
+    name: &str,
+    reason: &str,
+) -> Result<()> {
     start(scene, operator, name, &[]).await?;
     if follow(scene, operator, name).await? != 2 {
         explain(scene, fleet).await;
@@ -66,7 +72,7 @@ async fn halts_at_node1(scene: &Scene, fleet: &Fleet, operator: &Operator, name:
 }
 
 /// A person mends the node, ends the rollout and lifts the halt: the node goes on to its own end.
-async fn mended(scene: &Scene, fleet: &Fleet, operator: &Operator, mend: &str) -> Result<()> {
+pub(super) async fn mended(scene: &Scene, fleet: &Fleet, operator: &Operator, mend: &str) -> Result<()> {
     fleet.node("node1").ok(mend, COMMAND_LIMIT).await?;
     operator.ok(&["rollout", "abort", "--reason", "a bad update"]).await?;
     operator.ok(&["halt", "--lift", "mended by hand"]).await?;

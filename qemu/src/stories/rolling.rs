@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use hardstand_exec::ExecError;
 
+use crate::fleet::chain::Chain;
 use crate::fleet::operator::Operator;
 use crate::fleet::trust::{Engine, Trust};
 use crate::fleet::{Fleet, SeedFile, Topology};
@@ -41,6 +42,15 @@ streak = "20s"
 verify = "5m"
 "#;
 
+/// The policy of a fleet on this engine.
+pub(crate) fn policy(engine: Engine) -> String {
+    let hosts = match engine {
+        Engine::Embedded => "store_hosts = [\"nas\"]",
+        Engine::Etcd => "",
+    };
+    POLICY.replace("STORE_HOSTS", hosts)
+}
+
 /// Three machines that are one fleet, with its policy applied and every node heard of.
 pub(crate) async fn up(scene: &Scene, engine: Engine) -> Result<(Fleet, Operator)> {
     up_on(scene, engine, &[]).await
@@ -62,11 +72,7 @@ pub(crate) async fn up_on(scene: &Scene, engine: Engine, strict: &[&str]) -> Res
         Engine::Etcd => found(&trust, &operator, &fleet).await?,
     };
     scene.say("the store was made");
-    let hosts = match engine {
-        Engine::Embedded => "store_hosts = [\"nas\"]",
-        Engine::Etcd => "",
-    };
-    let policy = operator.file("fleet.toml", &POLICY.replace("STORE_HOSTS", hosts))?;
+    let policy = operator.file("fleet.toml", &policy(engine))?;
     until("the store to answer", TOLD_LIMIT, async || {
         Ok((operator.run(&["store", "show"]).await?.code == Some(0)).then_some(()))
     })
@@ -129,6 +135,35 @@ pub(crate) async fn finishes(scene: &Scene, fleet: &Fleet, operator: &Operator, 
         bail!("rollout {name} did not finish");
     }
     Ok(())
+}
+
+/// A leader that may grant does so within a second or two; ten of those are a silence that says something.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// Looks for some time whether anything begins: nobody is granted a lease, nobody enters one.
+pub(crate) async fn nothing_begins(operator: &Operator) -> Result<()> {
+    nothing_begins_since(operator, &operator.chain().await?).await
+}
+
+/// The same, and nothing has begun since the chain was as it was `before`.
+pub(crate) async fn nothing_begins_since(operator: &Operator, before: &Chain) -> Result<()> {
+    tokio::time::sleep(QUIET).await;
+    let after = operator.chain().await?;
+    for what in ["granted", "entered"] {
+        let (was, is) = (before.count(what), after.count(what));
+        ensure!(is == was, "{what} {was} times before, {is} times {} s later", QUIET.as_secs());
+    }
+    Ok(())
+}
+
+/// Waits until the audit chain says something.
+pub(crate) async fn told(operator: &Operator, what: &str, seen: impl Fn(&Chain) -> bool) -> Result<()> {
+    until(what, ROLL_LIMIT, async || {
+        let halt = operator.ok(&["halt", "--show"]).await?;
+        ensure!(!halt.contains("HALTED"), "it halted before {what}: {halt}");
+        Ok(seen(&operator.chain().await?).then_some(()))
+    })
+    .await
 }
 
 /// What the nodes say of themselves, for a rollout that did not end well.
