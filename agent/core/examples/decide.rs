@@ -58,7 +58,7 @@ fn view(nodes: usize) -> View {
     let groups = groups(nodes);
     let mut view = View { revision: 1, heard_ms: Some(0), ..View::default() };
     view.incarnation = Some(seen("life".to_owned()));
-    view.leader = Some(seen(LeaderRecord { node: name(0), address: None }));
+    view.leader = Some(seen(LeaderRecord { node: name(0) }));
     view.plans.insert("plan".to_owned(), seen(plan(&groups)));
     view.rollout = Some(seen(Rollout {
         plan: "plan".to_owned(),

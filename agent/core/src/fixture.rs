@@ -54,7 +54,7 @@ impl Fleet {
             let record = Record::Session(SessionRecord { boot_id: "boot-1".to_owned(), version: String::new() });
             fleet.write(Txn::new().put_in_session(Key::Session(node.to_owned()), record, session));
             if node == NODES[0] {
-                fleet.write(leader::stand(&fleet.view, node, None, session, 0).expect("the throne is empty"));
+                fleet.write(leader::stand(&fleet.view, node, session, 0).expect("the throne is empty"));
             }
             fleet.report(report(node));
         }

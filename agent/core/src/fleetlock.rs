@@ -96,6 +96,14 @@ impl Guest {
     }
 }
 
+/// Where guests reach the leader when that is another node than `me`: `name:port`, with the port of the policy. `None`: `me`
+/// leads, or nobody does, or the policy hears no guests.
+pub fn elsewhere(view: &View, me: &str) -> Option<String> {
+    let leader = &view.leader.as_ref()?.value.node;
+    let (_, port) = view.policy.as_ref()?.value.fleetlock.as_ref()?.listen.rsplit_once(':')?;
+    (leader != me).then(|| format!("{leader}:{port}"))
+}
+
 /// What the leader answers. `leader` is this node's name.
 pub fn decide(view: &View, guest: &Guest, wish: Wish, leader: &str, moment: &Moment) -> Verdict {
     let (Some(throne), Some(incarnation)) = (&view.leader, &view.incarnation) else {

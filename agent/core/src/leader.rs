@@ -52,18 +52,12 @@ pub struct Moment {
 }
 
 /// Takes the empty throne, bound to the session.
-pub fn stand(
-    view: &View,
-    node: &str,
-    address: Option<String>,
-    session: SessionId,
-    unix_seconds: u64,
-) -> Option<Txn<Key, Record>> {
+pub fn stand(view: &View, node: &str, session: SessionId, unix_seconds: u64) -> Option<Txn<Key, Record>> {
     let incarnation = view.incarnation.as_ref()?;
     if view.leader.is_some() {
         return None;
     }
-    let record = Record::Leader(LeaderRecord { node: node.to_owned(), address });
+    let record = Record::Leader(LeaderRecord { node: node.to_owned() });
     let txn = Txn::new().if_absent(Key::Leader).if_modified(Key::Incarnation, incarnation.modified).put_in_session(
         Key::Leader,
         record,
@@ -116,7 +110,7 @@ impl Throne<'_> {
         let halt = Halt {
             reason: reason.clone(),
             next_action: format!(
-                "look at {node}; when it is well: hardstand rollout resume; if it is off for good: hardstand lease release --force"
+                "look at {node}; when it is well: hardstand halt --lift; if it is off for good: hardstand lease release --force"
             ),
             by: format!("leader:{}", self.node),
             node: Some(node.clone()),

@@ -13,8 +13,6 @@ use crate::store::Revision;
 pub struct LeaderRecord {
     /// The node.
     pub node: String,
-    /// Where FleetLock clients and operators reach it, if it serves them.
-    pub address: Option<String>,
 }
 
 /// An agent is alive.
@@ -153,6 +151,9 @@ pub struct Probed {
     pub longest_gap_ms: u64,
     /// The last failure.
     pub last_failure: Option<ProbeFailure>,
+    /// Whether the last probe failed.
+    #[serde(default)]
+    pub failing: bool,
 }
 
 /// A probe without a good answer.
@@ -175,6 +176,7 @@ impl Probed {
         self.asked += other.asked;
         self.failed += other.failed;
         self.longest_gap_ms = self.longest_gap_ms.max(other.longest_gap_ms);
+        self.failing |= other.failing;
         let at = |row: &Self| row.last_failure.as_ref().map(|failure| failure.at_unix_seconds);
         if at(other) > at(self) {
             self.last_failure.clone_from(&other.last_failure);

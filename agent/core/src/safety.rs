@@ -13,6 +13,7 @@ use crate::step::bad_gates;
 use crate::view::{FRESH_MS, Seen, View};
 use crate::window::Opening;
 
+mod services;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,7 @@ pub(crate) fn blockers_in(
     blockers.extend(quorum(view, group, &sights, &part.node, now_ms));
     blockers.extend(store_last(view, policy, group, &part.node));
     blockers.extend(ripe(view, policy, part));
+    blockers.extend(services::blockers(view, policy, now_ms));
     blockers
 }
 

@@ -404,7 +404,8 @@ pub(super) fn blockers_now(view: &View, id: &str) -> Vec<Blocker> {
         plan.nodes.iter().filter(|part| then.done(id, &part.node).is_none() && then.lease_of(&part.node).is_none());
     let mut blockers: Vec<Blocker> = open
         .flat_map(|part| safety::blockers(&then, part, &opening, now_ms))
-        .filter(|one| one.check != "store.last")
+        // These are about a rollout under way: who goes last, and what its leader's probes of services say.
+        .filter(|one| !["store.last", "service"].contains(&one.check.as_str()))
         .collect();
     blockers.sort();
     blockers.dedup();

@@ -163,7 +163,7 @@ impl Ground {
         }
     }
 
-    /// The last lines a transient unit printed.
+    /// Why a transient unit failed, by what it printed.
     pub(super) fn tail(&self, unit: &str) -> String {
         use std::io::{Read as _, Seek as _, SeekFrom};
         let path = self.log_of(unit);
@@ -174,7 +174,10 @@ impl Ground {
             file.take(TAIL_BYTES).read_to_end(&mut bytes)
         });
         match read {
-            Ok(_length) => format!("{} (whole in {})", String::from_utf8_lossy(&bytes).trim(), path.display()),
+            Ok(_length) => {
+                let gist = crate::host::apt::gist(&String::from_utf8_lossy(&bytes));
+                format!("{gist} (whole in {})", path.display())
+            }
             Err(error) => format!("what it printed cannot be read: {}: {error}", path.display()),
         }
     }

@@ -45,6 +45,21 @@ pub(crate) enum Choice<'a> {
     Pinned(&'a str),
 }
 
+/// Lines of a failed run that a person is told at most: what a script said, what dpkg made of it, and a little more.
+const GIST_LINES: usize = 3;
+
+/// Why a run failed, in one line: from the line before the first error on, which is what the failing script said. Without
+/// an error line, the last lines.
+pub(crate) fn gist(printed: &str) -> String {
+    let lines: Vec<&str> = printed.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let is_error = |line: &&str| line.starts_with("dpkg: error") || line.starts_with("E: ");
+    let from = match lines.iter().position(is_error) {
+        Some(error) => error.saturating_sub(1),
+        None => lines.len().saturating_sub(GIST_LINES),
+    };
+    lines[from..].iter().take(GIST_LINES).copied().collect::<Vec<_>>().join("; ")
+}
+
 /// Refreshes the package lists.
 pub(crate) fn refresh() -> Vec<String> {
     // A source that fails is an error, not a warning: a plan from half the lists would be another plan.

@@ -29,7 +29,7 @@ impl Member {
     }
 
     async fn reply(&mut self, asked: &Asked, facts: &Facts) -> Reply {
-        if let Some(host) = self.who_leads() {
+        if let Some(host) = fleetlock::elsewhere(&self.link.view, &self.me.node) {
             return Reply::Elsewhere(host);
         }
         for _ in 0..TRIES {
@@ -50,19 +50,6 @@ impl Member {
             }
         }
         Reply::No(Refusal::out_of_reach("others write all the time; ask again"))
-    }
-
-    /// Where guests reach the leader, if it is another node.
-    fn who_leads(&self) -> Option<String> {
-        let leader = &self.link.view.leader.as_ref()?.value;
-        (leader.node != self.me.node).then(|| leader.address.clone()).flatten()
-    }
-
-    /// Where guests reach this node: its name, and the port of the policy.
-    pub(super) fn own_address(&self) -> Option<String> {
-        let policy = &self.link.view.policy.as_ref()?.value;
-        let port = policy.fleetlock.as_ref()?.listen.rsplit_once(':')?.1;
-        Some(format!("{}:{port}", self.me.node))
     }
 }
 

@@ -19,7 +19,7 @@ impl Member {
         let view = &self.link.view;
         let (what, txn) = if view.leader.is_none() {
             let Some(session) = self.link.session() else { return false };
-            let Some(txn) = leader::stand(view, &self.me.node, self.own_address(), session, facts.unix_seconds) else {
+            let Some(txn) = leader::stand(view, &self.me.node, session, facts.unix_seconds) else {
                 return false;
             };
             ("standing for leader".to_owned(), txn)

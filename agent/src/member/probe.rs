@@ -17,7 +17,8 @@ use super::Member;
 /// How often each service is asked, and what an answer may take: a probe ends before the next, so that the share of
 /// good probes is a share of time.
 const EVERY: Duration = Duration::from_secs(2);
-/// How often what was found is told to the fleet. What a leader that dies has not told is lost.
+/// How often what was found is told to the fleet; that a service has come or gone is told at once. What a leader that
+/// dies has not told is lost.
 const TELL_EVERY_MS: u64 = 10_000;
 
 type Rows = Arc<Mutex<Vec<Probed>>>;
@@ -34,6 +35,9 @@ struct Probes {
     services: Vec<Service>,
     rows: Rows,
     told_ms: u64,
+    /// Which services failed when it was told last; `None`: not asked by these probes yet.
+    told: Vec<Option<bool>>,
+    asked_before: Vec<u64>,
     _tasks: JoinSet<()>,
 }
 
@@ -53,8 +57,9 @@ impl Member {
                 self.prober.running = Some(Probes::start(plan, services, before, EVERY, facts.now_ms));
             }
             Some(mut probes) => {
-                if facts.now_ms.saturating_sub(probes.told_ms) >= TELL_EVERY_MS {
-                    probes.told_ms = facts.now_ms;
+                let failing = probes.failing();
+                if facts.now_ms.saturating_sub(probes.told_ms) >= TELL_EVERY_MS || failing != probes.told {
+                    (probes.told_ms, probes.told) = (facts.now_ms, failing);
                     self.tell_probes(&probes).await;
                 }
                 self.prober.running = Some(probes);
@@ -90,7 +95,15 @@ impl Probes {
         for (place, service) in services.iter().enumerate() {
             tasks.spawn(ask_on(service.url.clone(), place, Arc::clone(&rows), every));
         }
-        Self { plan, services, rows, told_ms: now_ms, _tasks: tasks }
+        let asked_before = rows.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|row| row.asked).collect();
+        let told = vec![None; services.len()];
+        Self { plan, services, rows, told_ms: now_ms, told, asked_before, _tasks: tasks }
+    }
+
+    /// Which services failed at their last probe; `None`: not asked by these probes yet.
+    fn failing(&self) -> Vec<Option<bool>> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.iter().zip(&self.asked_before).map(|(row, before)| (row.asked > *before).then_some(row.failing)).collect()
     }
 
     fn rows(&self) -> Vec<Probed> {
@@ -128,6 +141,7 @@ async fn ask_on(url: String, place: usize, rows: Rows, every: Duration) {
             row.longest_gap_ms = row.longest_gap_ms.max(gap_ms);
         }
         failing = answer.is_err();
+        row.failing = failing;
         match answer {
             Ok(()) => good_at = now,
             Err(why) => {
@@ -213,12 +227,15 @@ mod tests {
         let services = vec![Service { name: "wiki".to_owned(), url, slo_percent: None }];
         let before = vec![Probed { asked: 10, ..Probed::of("wiki") }, Probed { asked: 7, ..Probed::of("gone") }];
         let probes = Probes::start("plan".to_owned(), services, before, FAST, 0);
+        assert_eq!(probes.failing(), [None], "what was asked before tells nothing of now");
 
         let good = until(&probes, |row| row.asked >= 13).await;
         assert_eq!((good.failed, good.longest_gap_ms, good.last_failure), (0, 0, None));
+        assert_eq!(probes.failing(), [Some(false)]);
         mood.store(BROKEN, Ordering::SeqCst);
         let broken = until(&probes, |row| row.failed >= 2).await;
         assert_eq!(broken.last_failure.unwrap().why, "it answered 503 Service Unavailable");
+        assert_eq!(probes.failing(), [Some(true)]);
         mood.store(SILENT, Ordering::SeqCst);
         let silent = until(&probes, |row| row.last_failure.as_ref().unwrap().why.starts_with("no answer")).await;
         assert!(silent.longest_gap_ms >= 200, "{silent:?}");

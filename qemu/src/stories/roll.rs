@@ -8,9 +8,11 @@ use crate::fleet::prober::Prober;
 use crate::fleet::trust::Engine;
 use crate::scene::Scene;
 use crate::stories::claims::COMMAND_LIMIT;
-use crate::stories::rolling::{finishes, start, up};
+use crate::stories::rolling::{finishes, policy, start, up};
 use crate::updates::{AGENT_TWO, Version};
 
+/// The web service as an operator declares it: the leader asks it too, and grants nothing while it is down.
+const SERVICE: &str = "\n[[service]]\nname = \"lab-web\"\nurl = \"http://10.77.0.200/name\"\nslo_percent = 99.0\n";
 /// What the rollout is called.
 const NAME: &str = "lab-two";
 
@@ -18,6 +20,8 @@ pub(crate) async fn run(scene: &Scene, engine: Engine) -> Result<()> {
     let (fleet, operator) = up(scene, engine).await?;
     let kernels = [kernel(&fleet, "node1").await?, kernel(&fleet, "node2").await?, kernel(&fleet, "nas").await?];
 
+    let file = operator.file("with-service.toml", &(policy(engine) + SERVICE))?;
+    operator.ok(&["fleet", "apply", &file]).await?;
     fleet.repository.publish(Version::Two)?;
     let prober = Prober::start();
     start(scene, &operator, NAME, &[]).await?;
@@ -35,7 +39,7 @@ pub(crate) async fn run(scene: &Scene, engine: Engine) -> Result<()> {
     operator.ok(&["audit", "verify"]).await?;
     let runbook = operator.ok(&["runbook", NAME]).await?;
     std::fs::write(scene.dir.join("runbook.md"), &runbook).context("keeping the runbook")?;
-    for name in ["node1", "node2", "nas"] {
+    for name in ["node1", "node2", "nas", "lab-web"] {
         ensure!(runbook.contains(name), "the runbook does not speak of {name}");
     }
     ensure!(availability.asked > 0 && availability.answers.len() == 2, "both nodes must have served: {availability}");

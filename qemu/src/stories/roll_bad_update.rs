@@ -12,12 +12,14 @@ use crate::fleet::prober::Prober;
 use crate::fleet::trust::Engine;
 use crate::scene::Scene;
 use crate::stories::claims::COMMAND_LIMIT;
-use crate::stories::rolling::{explain, follow, start, up};
+use crate::stories::rolling::{explain, follow, policy, start, up};
 use crate::updates::Version;
 use crate::wait::until;
 
 /// Gates that hold for the streak, and services that come back.
 const BACK_LIMIT: Duration = Duration::from_secs(240);
+/// How long gates may take to hold, as other stories have it and as this one does.
+const VERIFY: [&str; 2] = ["verify = \"5m\"", "verify = \"1m\""];
 /// As an operator would, who has read what failed.
 const MEND_TOOL: &str = "rm /var/lib/dpkg/info/lab-tool.postinst && dpkg --configure -a";
 /// The same for the service: another version of what it runs.
@@ -31,6 +33,11 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     halts_at_node1(scene, &fleet, &operator, "fails", "installing packages failed").await?;
     mended(scene, &fleet, &operator, MEND_TOOL).await?;
 
+    // A service that stays down is a matter of the limit: a short one, so that the story is.
+    let patient = policy(Engine::Embedded);
+    ensure!(patient.contains(VERIFY[0]), "the policy has another limit than this story thinks");
+    let file = operator.file("impatient.toml", &patient.replace(VERIFY[0], VERIFY[1]))?;
+    operator.ok(&["fleet", "apply", &file]).await?;
     fleet.repository.publish(Version::ServiceStaysDown)?;
     halts_at_node1(scene, &fleet, &operator, "stays-down", "lab-service").await?;
     mended(scene, &fleet, &operator, MEND_SERVICE).await?;

@@ -8,9 +8,8 @@ use anyhow::{Result, ensure};
 use crate::fleet::trust::Engine;
 use crate::scene::Scene;
 use crate::stories::claims::COMMAND_LIMIT;
-use crate::stories::rolling::{finishes, nothing_begins_since, start, up};
+use crate::stories::rolling::{answers, finishes, nothing_begins_since, start, up};
 use crate::updates::Version;
-use crate::wait::until;
 
 /// An agent that starts again reads the store and has its session within this, on a busy machine.
 const AGAIN_LIMIT: Duration = Duration::from_secs(120);
@@ -26,10 +25,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     scene.say(&format!("halted, {:.2} s after it was asked for", begin.elapsed().as_secs_f64()));
     let before = operator.chain().await?;
     fleet.node("nas").ok("systemctl restart hardstand-agent", AGAIN_LIMIT).await?;
-    until("the store to answer again", AGAIN_LIMIT, async || {
-        Ok((operator.run(&["store", "show"]).await?.code == Some(0)).then_some(()))
-    })
-    .await?;
+    answers(&operator).await?;
     let said = operator.ok(&["halt", "--show"]).await?;
     ensure!(said.contains("somebody smells smoke") && said.contains("operator:anna"), "the halt says: {said}");
     // What had begun when the halt came may end; nothing begins after it.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::fleet::trust::Engine;
 use crate::scene::Scene;
-use crate::stories::rolling::{explain, finishes, nothing_begins, start, told, up};
+use crate::stories::rolling::{answers, explain, finishes, nothing_begins, start, told, up};
 use crate::updates::Version;
 use crate::wait::until;
 
@@ -28,6 +28,8 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     let begin = Instant::now();
     scene.say(&format!("{leader}, which led, has lost its power"));
 
+    answers(&operator).await?;
+    scene.say(&format!("the store answers, {:.1} s after the power went", begin.elapsed().as_secs_f64()));
     let mut next = String::new();
     let led = until("another node to lead", NEXT_LEADER_LIMIT, async || {
         let chain = operator.chain().await?;

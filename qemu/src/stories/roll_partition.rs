@@ -12,7 +12,7 @@ use crate::fleet::operator::Operator;
 use crate::fleet::trust::Engine;
 use crate::scene::Scene;
 use crate::stories::claims::COMMAND_LIMIT;
-use crate::stories::rolling::{explain, finishes, nothing_begins, start, told, up};
+use crate::stories::rolling::{answers, explain, finishes, nothing_begins, start, told, up};
 use crate::updates::Version;
 use crate::wait::until;
 
@@ -45,18 +45,21 @@ async fn cut_and_mended(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -
     scene.say("node1, which is in maintenance, is cut off");
     // Its packages come to their end, its services come back; giving the lease back is an act of the store.
     alone(fleet, "node1").await?;
+    answers(operator).await?;
     nothing_begins(operator).await?;
     let leases = operator.ok(&["lease", "list"]).await?;
     ensure!(leases.lines().count() == 1 && leases.starts_with("node1 "), "leases: {leases}");
     ensure!(operator.chain().await?.order("verified").is_empty(), "node1 was verified from behind the cut");
     scene.say("it keeps its lease, and nobody else begins");
     fleet.links.mend().await?;
+    answers(operator).await?;
 
     told(operator, "node2 to begin", |chain| chain.place("entered", "node2").is_some()).await?;
     let leader = operator.leader().await?.context("nobody leads a rollout that is under way")?;
     let terms = operator.chain().await?.count("led");
     fleet.links.partition(&[&leader]).await?;
     scene.say(&format!("{leader}, which leads, is cut off"));
+    answers(operator).await?;
     until("another node to lead", NOTICED_LIMIT, async || {
         Ok((operator.chain().await?.count("led") > terms && operator.leader().await?.as_ref() != Some(&leader))
             .then_some(()))
@@ -65,6 +68,7 @@ async fn cut_and_mended(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -
     nothing_begins(operator).await?;
     scene.say("another one leads, and nobody begins while a node is out of sight");
     fleet.links.mend().await?;
+    answers(operator).await?;
 
     told(operator, "nas to begin", |chain| chain.place("entered", "nas").is_some()).await?;
     for other in ["node1", "node2"] {
@@ -73,6 +77,7 @@ async fn cut_and_mended(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -
     alone(fleet, "nas").await?;
     scene.say("nas hears the others, and they do not hear it");
     fleet.links.mend().await?;
+    answers(operator).await?;
     finishes(scene, fleet, operator, NAME).await
 }
 

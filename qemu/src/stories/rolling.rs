@@ -73,10 +73,7 @@ pub(crate) async fn up_on(scene: &Scene, engine: Engine, strict: &[&str]) -> Res
     };
     scene.say("the store was made");
     let policy = operator.file("fleet.toml", &policy(engine))?;
-    until("the store to answer", TOLD_LIMIT, async || {
-        Ok((operator.run(&["store", "show"]).await?.code == Some(0)).then_some(()))
-    })
-    .await?;
+    answers(&operator).await?;
     operator.ok(&["fleet", "apply", &policy]).await?;
     let mut last = String::new();
     until("every node to have reported", TOLD_LIMIT, async || {
@@ -87,6 +84,14 @@ pub(crate) async fn up_on(scene: &Scene, engine: Engine, strict: &[&str]) -> Res
     .with_context(|| format!("the store says: {last}"))?;
     scene.say("every node has reported");
     Ok((fleet, operator))
+}
+
+/// Waits until the store answers: after its members or its host came or went, nobody can say when it does.
+pub(crate) async fn answers(operator: &Operator) -> Result<()> {
+    until("the store to answer", TOLD_LIMIT, async || {
+        Ok((operator.run(&["store", "show"]).await?.code == Some(0)).then_some(()))
+    })
+    .await
 }
 
 /// Gives everybody their user in etcd, by somebody whose certificate is used for nothing else, and makes the store.
@@ -168,7 +173,7 @@ pub(crate) async fn told(operator: &Operator, what: &str, seen: impl Fn(&Chain) 
 
 /// What the nodes say of themselves, for a rollout that did not end well.
 pub(crate) async fn explain(scene: &Scene, fleet: &Fleet) {
-    let ask = "journalctl --no-pager -b -o short-monotonic -u hardstand-agent -u hardstand-helper -u 'hardstand-*' | tail -60";
+    let ask = "journalctl --no-pager -b -o short-monotonic -u hardstand-agent -u hardstand-helper -u 'hardstand-*' 2>&1 | tail -60";
     for node in fleet.nodes() {
         let said = match node.run(ask, COMMAND_LIMIT).await {
             Ok(said) => said.stdout,

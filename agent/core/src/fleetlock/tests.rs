@@ -128,3 +128,15 @@ fn what_forbids_a_rollout_forbids_a_guest() {
     assert_eq!(kind(&verdict), (409, "outside_window"));
     assert_eq!(kind(&ask(&fleet(), "stranger", Wish::PreReboot)), (400, "invalid_client_identity"));
 }
+
+#[test]
+fn whoever_does_not_lead_sends_guests_on_also_under_a_policy_younger_than_the_leader() {
+    let mut view = fleet();
+    assert_eq!(elsewhere(&view, "pve2").as_deref(), Some("pve1:9786"));
+    assert_eq!(elsewhere(&view, "pve1"), None, "the leader answers itself");
+    view.policy.as_mut().unwrap().value.fleetlock = None;
+    assert_eq!(elsewhere(&view, "pve2"), None, "no guests are heard");
+    let mut view = fleet();
+    view.leader = None;
+    assert_eq!(elsewhere(&view, "pve2"), None, "nobody leads");
+}

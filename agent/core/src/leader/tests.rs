@@ -54,10 +54,10 @@ fn s9_a_grant_of_a_former_leader_does_not_commit() {
     fleet.write(Txn::new().delete(Key::Leader));
     assert!(!fleet.commit(&old), "the throne is empty");
     let session = fleet.store.begin_session();
-    let stands = super::stand(&fleet.view, "pve2", None, session, 0).expect("empty");
+    let stands = super::stand(&fleet.view, "pve2", session, 0).expect("empty");
     fleet.write(stands);
     assert!(!fleet.commit(&old), "another leads");
-    let stands = super::stand(&fleet.view, "pve1", None, session, 0);
+    let stands = super::stand(&fleet.view, "pve1", session, 0);
     assert_eq!(stands, None, "the throne is taken");
 }
 
@@ -124,7 +124,7 @@ fn l2_a_later_leader_renews_the_orders_of_the_former() {
     let before = fleet.view.orders["pve1"].value.clone();
     fleet.write(Txn::new().delete(Key::Leader));
     let session = fleet.store.begin_session();
-    let stands = super::stand(&fleet.view, "pve1", None, session, 0).expect("empty");
+    let stands = super::stand(&fleet.view, "pve1", session, 0).expect("empty");
     fleet.write(stands);
     assert_eq!(fleet.lead(), ["ordering pve1"]);
     let after = &fleet.view.orders["pve1"].value;

@@ -1,13 +1,13 @@
 //! Each blocker once: the fleet that is granted, and the same fleet with one thing wrong that is refused.
 
-use crate::fixture::{Fleet, NODES, NOW_MS, finding, moment, person, policy, report};
-use crate::fleet::Policy;
+use crate::fixture::{Fleet, NODES, NOW_MS, PLAN, finding, moment, person, policy, report};
+use crate::fleet::{Policy, Service};
 use crate::health::Severity;
 use crate::leader::{self, LeaderTurn};
 use crate::lease::{Outcast, Token};
 use crate::operator;
 use crate::phase::Phase;
-use crate::rollout::{Done, Ending, RolloutState};
+use crate::rollout::{Done, Ending, Probed, RolloutState};
 use crate::status::{Hold, Report};
 use crate::store::{Key, Record, Txn};
 use crate::view::FRESH_MS;
@@ -264,7 +264,7 @@ fn s15_the_host_of_the_store_goes_when_all_others_are_done() {
             kernel: String::new(),
             spent: Vec::new(),
         };
-        let key = Key::Done { plan: crate::fixture::PLAN.to_owned(), node: node.to_owned() };
+        let key = Key::Done { plan: PLAN.to_owned(), node: node.to_owned() };
         fleet.write(Txn::new().put(key, Record::Done(done)));
     }
     assert_eq!(answer(&fleet.decide()), "granting pve1");
@@ -309,4 +309,42 @@ fn permission_halt_rollout_window_and_the_store() {
 fn set(fleet: &mut Fleet, state: RolloutState) {
     let txn = operator::set_state(&fleet.view, &person(), state, "as asked").expect("it runs");
     fleet.write(txn);
+}
+
+#[test]
+fn s5_s6_a_declared_service_that_is_down_or_unknown_blocks() {
+    fn told(fleet: &mut Fleet, leader: &str, change: impl FnOnce(&mut Probed)) {
+        let mut row = Probed { asked: 1, ..Probed::of("wiki") };
+        change(&mut row);
+        let key = Key::Probes { plan: PLAN.to_owned(), node: leader.to_owned() };
+        fleet.write(Txn::new().put(key, Record::Probes(vec![row])));
+    }
+    let service = Service { name: "wiki".to_owned(), url: "http://wiki.example/".to_owned(), slo_percent: None };
+    run(
+        &[
+            ("nobody has asked it", |_| {}, "pve1: service"),
+            ("it answers", |fleet| told(fleet, "pve1", |_| {}), "granting pve1"),
+            ("it does not answer", |fleet| told(fleet, "pve1", |row| row.failing = true), "pve1: service"),
+            ("a former leader has asked it", |fleet| told(fleet, "pve2", |_| {}), "pve1: service"),
+            (
+                "its row is there, and it was not asked",
+                |fleet| told(fleet, "pve1", |row| row.asked = 0),
+                "pve1: service",
+            ),
+            (
+                "it was asked long ago",
+                |fleet| {
+                    told(fleet, "pve1", |_| {});
+                    fleet.view.probes.values_mut().for_each(|seen| seen.changed_ms = NOW_MS - 30_001);
+                },
+                "pve1: service",
+            ),
+        ],
+        || Fleet::with(Policy { services: vec![service.clone()], ..policy() }, |_| {}),
+    );
+    let mut lenient = Policy { services: vec![service.clone()], ..policy() };
+    lenient.gates.tolerate = vec!["service:wiki".to_owned()];
+    assert_eq!(answer(&Fleet::with(lenient.clone(), |_| {}).decide()), "granting pve1");
+    lenient.gates.tolerate = vec!["service:wik".to_owned()];
+    assert_eq!(answer(&Fleet::with(lenient, |_| {}).decide()), "pve1: service");
 }

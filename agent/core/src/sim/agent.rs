@@ -273,7 +273,7 @@ impl World {
         }
         let Some(leader) = &agent.view.leader else {
             let Some(session) = agent.session else { return };
-            if let Some(txn) = leader::stand(&agent.view, name, None, session, facts.unix_seconds) {
+            if let Some(txn) = leader::stand(&agent.view, name, session, facts.unix_seconds) {
                 self.send(node, txn, Then::Lead);
             }
             return;

@@ -112,3 +112,21 @@ fn an_install_asks_nothing_and_keeps_the_operators_files() {
     assert!(ENVIRONMENT.contains(&"DEBIAN_FRONTEND=noninteractive"));
     assert!(simulate(Choice::Free).contains(&"-s".to_owned()));
 }
+
+#[test]
+fn a_failed_run_is_told_in_one_line() {
+    // From the lab: a package whose script fails, as apt-get and dpkg print it.
+    let printed = "Unpacking lab-tool (2.0+fails) over (1.0) ...\nSetting up lab-tool (2.0+fails) ...\n\
+                   lab-tool: this version never installs\ndpkg: error processing package lab-tool (--configure):\n \
+                   installed lab-tool package post-installation script subprocess returned error exit status 1\n\
+                   Errors were encountered while processing:\n lab-tool\n\
+                   E: Sub-process /usr/bin/dpkg returned an error code (1)\n";
+    assert_eq!(
+        gist(printed),
+        "lab-tool: this version never installs; dpkg: error processing package lab-tool (--configure):; installed lab-tool \
+         package post-installation script subprocess returned error exit status 1"
+    );
+    assert_eq!(gist("E: Unable to locate package nix\n"), "E: Unable to locate package nix");
+    assert_eq!(gist("one\ntwo\n\nthree\nfour\n"), "two; three; four");
+    assert_eq!(gist(""), "");
+}
