@@ -40,6 +40,13 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
 }
 
 async fn cut_and_mended(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -> Result<()> {
+    a_node_in_maintenance(scene, fleet, operator).await?;
+    the_leader(scene, fleet, operator).await?;
+    one_direction(scene, fleet, operator).await?;
+    finishes(scene, fleet, operator, NAME).await
+}
+
+async fn a_node_in_maintenance(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -> Result<()> {
     told(operator, "node1 to patch", |chain| chain.has_begun("node1", "patching")).await?;
     fleet.links.partition(&["node1"]).await?;
     scene.say("node1, which is in maintenance, is cut off");
@@ -51,9 +58,10 @@ async fn cut_and_mended(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -
     ensure!(leases.lines().count() == 1 && leases.starts_with("node1 "), "leases: {leases}");
     ensure!(operator.chain().await?.order("verified").is_empty(), "node1 was verified from behind the cut");
     scene.say("it keeps its lease, and nobody else begins");
-    fleet.links.mend().await?;
-    answers(operator).await?;
+    mend(fleet, operator).await
+}
 
+async fn the_leader(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -> Result<()> {
     told(operator, "node2 to begin", |chain| chain.place("entered", "node2").is_some()).await?;
     let leader = operator.leader().await?.context("nobody leads a rollout that is under way")?;
     let terms = operator.chain().await?.count("led");
@@ -61,24 +69,28 @@ async fn cut_and_mended(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -
     scene.say(&format!("{leader}, which leads, is cut off"));
     answers(operator).await?;
     until("another node to lead", NOTICED_LIMIT, async || {
-        Ok((operator.chain().await?.count("led") > terms && operator.leader().await?.as_ref() != Some(&leader))
-            .then_some(()))
+        let others = operator.leader().await?.is_some_and(|now| now != leader);
+        Ok((others && operator.chain().await?.count("led") > terms).then_some(()))
     })
     .await?;
     nothing_begins(operator).await?;
     scene.say("another one leads, and nobody begins while a node is out of sight");
-    fleet.links.mend().await?;
-    answers(operator).await?;
+    mend(fleet, operator).await
+}
 
+async fn one_direction(scene: &Scene, fleet: &mut Fleet, operator: &Operator) -> Result<()> {
     told(operator, "nas to begin", |chain| chain.place("entered", "nas").is_some()).await?;
     for other in ["node1", "node2"] {
         fleet.links.drop_one_way("nas", other).await?;
     }
     alone(fleet, "nas").await?;
     scene.say("nas hears the others, and they do not hear it");
+    mend(fleet, operator).await
+}
+
+async fn mend(fleet: &mut Fleet, operator: &Operator) -> Result<()> {
     fleet.links.mend().await?;
-    answers(operator).await?;
-    finishes(scene, fleet, operator, NAME).await
+    answers(operator).await
 }
 
 /// The agent says that the store is out of its reach.
