@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hardstand_core::journal::Journal;
+use hardstand_core::leader::Waiting;
 use hardstand_core::phase::Phase;
 use hardstand_core::reading::Reading;
 use hardstand_core::rollout::RolloutState;
@@ -73,6 +74,8 @@ pub(crate) struct FleetStanding {
     pub(crate) halted: bool,
     /// Leases that are taken.
     pub(crate) leases: u32,
+    /// Nodes that wait, and the checks they wait for, as the leader sees it; `None`: this node does not lead.
+    pub(crate) waiting: Option<Vec<(String, String)>>,
     /// The rollout under way, or the last one.
     pub(crate) rollout: Option<RolloutStanding>,
 }
@@ -220,7 +223,7 @@ impl Member {
             findings,
             phase,
             held: self.journal.hold.is_some(),
-            fleet: self.link.is_connected().then(|| fleet_standing(&self.link.view, &self.me.node)),
+            fleet: self.link.is_connected().then(|| self.fleet_standing()),
         };
         self.standing.send_if_modified(|standing| {
             let changed = *standing != told;
@@ -246,6 +249,22 @@ impl Member {
     }
 }
 
+impl Member {
+    fn fleet_standing(&self) -> FleetStanding {
+        let mut standing = fleet_standing(&self.link.view, &self.me.node);
+        standing.waiting = standing.leads.then(|| {
+            let of = |one: &Waiting| -> Vec<(String, String)> {
+                one.blockers.iter().map(|blocker| (one.node.clone(), blocker.check.clone())).collect()
+            };
+            let mut waiting: Vec<_> = self.teller.waiting().iter().flat_map(of).collect();
+            waiting.sort();
+            waiting.dedup();
+            waiting
+        });
+        standing
+    }
+}
+
 fn fleet_standing(view: &View, me: &str) -> FleetStanding {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let rollout = view.plan().map(|(rollout, plan)| {
@@ -261,6 +280,7 @@ fn fleet_standing(view: &View, me: &str) -> FleetStanding {
         leads: view.leader.as_ref().is_some_and(|leader| leader.value.node == me),
         halted: view.halt.is_some(),
         leases: count(view.leases.len()),
+        waiting: None,
         rollout,
     }
 }

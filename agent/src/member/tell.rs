@@ -66,6 +66,11 @@ impl Teller {
         }
         self.waiting = waiting.to_vec();
     }
+
+    /// Who waited for what when this node decided as the leader last.
+    pub(super) fn waiting(&self) -> &[Waiting] {
+        &self.waiting
+    }
 }
 
 impl Member {

@@ -30,6 +30,17 @@ pub(super) fn write(page: &mut Page, standing: Option<&Standing>) {
     if let Some(fleet) = fleet {
         leases.sample(&[], f64::from(fleet.leases));
     }
+    let waiting = fleet.and_then(|fleet| fleet.waiting.as_ref());
+    let mut counted =
+        page.family("hardstand_rollout_blockers", Kind::Gauge, "What nodes wait for; told by the leader.");
+    if let Some(waiting) = waiting {
+        counted.sample(&[], waiting.len() as f64);
+    }
+    let mut blockers =
+        page.family("hardstand_rollout_blocked", Kind::Gauge, "A node that waits, and the check it waits for.");
+    for (node, check) in waiting.into_iter().flatten() {
+        blockers.sample(&[("node", node), ("check", check)], 1.0);
+    }
     let rollout = fleet.and_then(|fleet| fleet.rollout.as_ref());
     let mut states =
         page.family("hardstand_rollout", Kind::Gauge, "The rollout under way, or the last one, in its state.");

@@ -35,7 +35,13 @@ fn page(observed: &Observed, format: Format) -> String {
 /// A node that verifies while another one's rollout is half done.
 fn standing() -> Standing {
     let rollout = RolloutStanding { name: "2026-12".into(), state: RolloutState::Running, done: 1, nodes: 3 };
-    let fleet = FleetStanding { leads: true, halted: false, leases: 1, rollout: Some(rollout) };
+    let fleet = FleetStanding {
+        leads: true,
+        halted: false,
+        leases: 1,
+        waiting: Some(vec![("nas".to_owned(), "store.last".to_owned())]),
+        rollout: Some(rollout),
+    };
     Standing { busy: true, phase: Phase::Verifying, fleet: Some(fleet), ..Standing::default() }
 }
 
