@@ -14,6 +14,7 @@ mod faults;
 mod fleet_boot;
 mod fleet_power;
 mod fleetlock;
+mod reboot_kinds;
 mod roll;
 mod roll_bad_kernel;
 mod roll_bad_update;
@@ -74,6 +75,8 @@ pub(crate) enum Story {
     RollStoreHostLast,
     /// Machines without an agent take slots by FleetLock beside a rollout
     Fleetlock,
+    /// The lesser restarts: user space alone, and the kernel without its firmware
+    RebootKinds,
 }
 
 impl Story {
@@ -83,13 +86,14 @@ impl Story {
     }
 
     /// Stories of which a test run takes one, in turn: all of them do not fit its hour.
-    pub(crate) const IN_TURN: [Self; 6] = [
+    pub(crate) const IN_TURN: [Self; 7] = [
         Self::RollHalt,
         Self::FleetBoot,
         Self::RollLeaderDies,
         Self::RollPartition,
         Self::RollStoreHostLast,
         Self::Fleetlock,
+        Self::RebootKinds,
     ];
     /// Stories that are told on demand only.
     pub(crate) const ON_DEMAND: [Self; 4] = [Self::RollBadUpdate, Self::RollBadKernel, Self::RollCrash, Self::RollEtcd];
@@ -110,7 +114,8 @@ impl Story {
             | Self::RollLeaderDies
             | Self::RollPartition
             | Self::RollStoreHostLast
-            | Self::Fleetlock => fleet::RECIPE,
+            | Self::Fleetlock
+            | Self::RebootKinds => fleet::RECIPE,
         }
     }
 }
@@ -138,6 +143,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::RollPartition => roll_partition::run(&scene).await,
         Story::RollStoreHostLast => roll_store_host_last::run(&scene).await,
         Story::Fleetlock => fleetlock::run(&scene).await,
+        Story::RebootKinds => reboot_kinds::run(&scene).await,
     };
     if outcome.is_err() {
         print!("{}", scene.last_words());

@@ -97,8 +97,10 @@ pub(super) struct PlanArgs {
 /// How much of a restart to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Restart {
-    /// User space alone.
+    /// User space alone; only where the node declares it ([patch] soft_reboot).
     Soft,
+    /// The kernel without the firmware; only where the node declares it ([patch] kexec).
+    Kexec,
     /// The whole machine, through its firmware.
     Full,
 }
@@ -176,6 +178,7 @@ fn make(args: &PlanArgs) -> anyhow::Result<()> {
     let why = args.reason.clone().unwrap_or_else(|| "asked for".to_owned());
     let reboot = args.reboot.map(|kind| match kind {
         Restart::Soft => (RebootKind::SoftReboot, why),
+        Restart::Kexec => (RebootKind::Kexec, why),
         Restart::Full => (RebootKind::Full, why),
     });
     let wish = Wish { nodes: args.nodes.clone(), packages: !args.no_packages, reboot, ..Wish::default() };
