@@ -49,7 +49,8 @@ pub fn apply_policy(
     reason: &str,
 ) -> Result<Txn<Key, Record>, Vec<Blocker>> {
     let mut wrong = policy.check();
-    if let Some(lease) = view.leases.values().next() {
+    // A guest's lease is no rollout: the nodes of this one wait for its slot.
+    if let Some(lease) = view.leases.values().find(|lease| lease.value.purpose.plan().is_some()) {
         let why = format!("{} is in maintenance under the policy applied before", lease.value.node);
         wrong.push(Blocker::new("fleet", "fleet", why, "wait for it, or: hardstand rollout abort"));
     }
@@ -64,7 +65,8 @@ pub fn apply_policy(
 /// Puts a plan beside the others. Its id is the SHA-256 of its text.
 pub fn keep_plan(view: &View, person: &Person, id: &str, plan: Plan) -> Txn<Key, Record> {
     let key = Key::Plan(id.to_owned());
-    let reason = format!("plan {} of {} nodes", plan.name, plan.nodes.len());
+    let count = plan.nodes.len();
+    let reason = format!("plan {} of {count} node{}", plan.name, if count == 1 { "" } else { "s" });
     let txn = Txn::new().if_absent(key.clone()).put(key, Record::Plan(Box::new(plan)));
     chained(view, txn, person.deed(Transition::Planned, &reason).of_plan(id))
 }
@@ -120,7 +122,8 @@ pub fn start(view: &View, person: &Person, id: &str, reason: &str) -> Result<Txn
             wrong.push(Blocker::new("plan", id, why, "plan anew: hardstand rollout plan"));
         }
     }
-    if let Some(lease) = view.leases.values().next() {
+    // A guest's lease is no rollout: the nodes of this one wait for its slot.
+    if let Some(lease) = view.leases.values().find(|lease| lease.value.purpose.plan().is_some()) {
         let why = format!("{} still holds a lease", lease.value.node);
         wrong.push(Blocker::new("lease", &lease.value.node, why, "wait for it, or see: hardstand lease list"));
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::fixture::{self, Fleet, seen};
 use crate::fleet::FleetLock;
 use crate::health::Severity;
+use crate::operator;
 use crate::rollout::Halt;
 use crate::status::Brief;
 
@@ -139,4 +140,21 @@ fn whoever_does_not_lead_sends_guests_on_also_under_a_policy_younger_than_the_le
     let mut view = fleet();
     view.leader = None;
     assert_eq!(elsewhere(&view, "pve2"), None, "nobody leads");
+}
+
+#[test]
+fn a_rollout_starts_beside_a_guest_and_waits_for_its_slot() {
+    let mut view = holding("c988");
+    view.rollout = None;
+    assert_eq!(operator::start(&view, &fixture::person(), fixture::PLAN, "updates").err(), None);
+    for held in view.leases.values_mut() {
+        held.value.purpose = Purpose::Plan("an-earlier-one".to_owned());
+    }
+    let blockers = operator::start(&view, &fixture::person(), fixture::PLAN, "updates").unwrap_err();
+    assert_eq!(blockers.iter().map(|blocker| blocker.check.as_str()).collect::<Vec<_>>(), ["lease"]);
+
+    let mut view = holding("c988");
+    view.leases.values_mut().for_each(|held| held.changed_ms = fixture::NOW_MS);
+    let turn = crate::leader::decide(&view, "pve1", &moment(Opening::Always));
+    assert!(turn.act.is_none() && turn.waiting[0].blockers.iter().any(|blocker| blocker.check == "group.max_down"));
 }
