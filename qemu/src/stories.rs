@@ -24,6 +24,8 @@ mod roll_partition;
 mod roll_store_host_last;
 pub(crate) mod rolling;
 
+pub(crate) use roll_crash::Part;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -64,7 +66,7 @@ pub(crate) enum Story {
     RollBadUpdate,
     /// A kernel that does not boot halts; the node is back with the one before it
     RollBadKernel,
-    /// One node loses its power in every phase of its update
+    /// A node loses its power at every boundary of its journal, and inside its acts
     RollCrash,
     /// The machine that leads loses its power in the middle of a rollout
     RollLeaderDies,
@@ -92,7 +94,7 @@ impl Story {
         Self::Fleetlock,
     ];
     /// Stories that are told on demand only.
-    pub(crate) const ON_DEMAND: [Self; 4] = [Self::RollBadUpdate, Self::RollBadKernel, Self::RollCrash, Self::RollEtcd];
+    pub(crate) const ON_DEMAND: [Self; 3] = [Self::RollBadUpdate, Self::RollBadKernel, Self::RollEtcd];
 
     /// The recipe whose image it boots.
     pub(crate) fn recipe(self) -> &'static str {
@@ -115,8 +117,9 @@ impl Story {
     }
 }
 
-/// Runs one story and says its steps. The last lines of its consoles are part of a failure.
-pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<()> {
+/// Runs one story, or a part of one that has parts, and says its steps. The last lines of its consoles are part of a
+/// failure.
+pub(crate) async fn run(house: &House, story: Story, images: PathBuf, part: Option<Part>) -> Result<()> {
     let scene = Scene::enter(house, &story.name(), images).await?;
     let outcome = match story {
         Story::BootDisk => boot_disk::run(&scene).await,
@@ -131,7 +134,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::RollEmbedded => roll::run(&scene, fleet::trust::Engine::Embedded).await,
         Story::RollEtcd => roll::run(&scene, fleet::trust::Engine::Etcd).await,
         Story::RollHalt => roll_halt::run(&scene).await,
-        Story::RollCrash => roll_crash::run(&scene).await,
+        Story::RollCrash => roll_crash::run(&scene, part).await,
         Story::RollBadUpdate => roll_bad_update::run(&scene).await,
         Story::RollBadKernel => roll_bad_kernel::run(&scene).await,
         Story::RollLeaderDies => roll_leader_dies::run(&scene).await,
