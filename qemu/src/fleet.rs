@@ -37,7 +37,8 @@ use self::links::Links;
 use self::repository::Repository;
 pub(crate) use self::seed::{Seed, SeedFile};
 use self::write_log::Strict;
-use crate::args::{Bus, Disk, Format, Machine, Nic, Rom};
+use crate::args::{Bus, Credential, Disk, Format, Machine, Nic, Rom};
+use crate::console;
 use crate::guest::{Guest, Said};
 use crate::machine::{self, Running};
 use crate::network::{HOST, Network};
@@ -83,6 +84,13 @@ impl Topology {
     #[must_use]
     pub(crate) fn file(mut self, name: &str, file: SeedFile) -> Self {
         self.seed(name).files.push(file);
+        self
+    }
+
+    /// Hands a machine credentials at its first power-on; [`Node::hand`] says which it gets from then on.
+    #[must_use]
+    pub(crate) fn hand(mut self, name: &str, credentials: Vec<Credential>) -> Self {
+        self.seed(name).handed = credentials;
         self
     }
 
@@ -222,8 +230,30 @@ impl Node {
         if let Some(strict) = &self.strict {
             strict.begin()?;
         }
-        self.running = Some(scene.power_on(self.machine.clone()).await?);
+        let mut machine = self.machine.clone();
+        machine.credentials.extend(self.seed.handed.iter().cloned());
+        self.running = Some(scene.power_on(machine).await?);
         Ok(())
+    }
+
+    /// Hands it these credentials at the next power-on, in the place of those before.
+    pub(crate) fn hand(&mut self, credentials: Vec<Credential>) {
+        self.seed.handed = credentials;
+    }
+
+    /// What its console has shown since the last power-on.
+    pub(crate) fn console(&self) -> Result<String> {
+        console::read(&self.machine.console_log)
+    }
+
+    /// How often it was switched on.
+    pub(crate) fn power_ons(&self) -> u32 {
+        self.power_ons
+    }
+
+    /// An error if it is off, or its kernel has died.
+    pub(crate) fn alive(&mut self) -> Result<()> {
+        self.running.as_mut().with_context(|| format!("{} is off", self.seed.name))?.alive()
     }
 
     /// Waits until the agent is READY and nothing has failed.

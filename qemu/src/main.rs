@@ -35,7 +35,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::house::House;
-use crate::stories::Story;
+use crate::stories::{Part, Story};
 use crate::visit::Medium;
 
 /// Boots hardstand's images in QEMU, breaks them, and measures.
@@ -76,6 +76,9 @@ enum Command {
         /// Directory with one built image per recipe [default: out/images]
         #[arg(long, value_name = "DIR")]
         images: Option<PathBuf>,
+        /// Of roll-crash: only this part of its power cuts, such as 3/16 [default: all of them]
+        #[arg(long, value_name = "N/M")]
+        part: Option<Part>,
     },
     /// Boot a built image and attach to its console
     Run {
@@ -163,15 +166,20 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Bench { images, alone: None } => bench::run(&house, images).await?,
         Command::Test => {
             let turn = suite::turn(&house).await;
-            let others = Story::IN_TURN.iter().chain(&Story::ON_DEMAND).filter(|story| **story != turn);
+            let others = Story::IN_TURN.iter().chain(&Story::ON_DEMAND).filter(|story| **story != turn.story);
             let others = others.map(|story| story.name());
-            println!("in turn: story-{}; not told this time: {}", turn.name(), others.collect::<Vec<_>>().join(" "));
+            let part = if turn.story == Story::RollCrash { format!(" part {}", turn.cuts) } else { String::new() };
+            let others = others.collect::<Vec<_>>().join(" ");
+            println!("in turn: story-{}{part}; not told this time: {others}", turn.story.name());
             let tally = checks::run(&house, suite::checks(&house, turn)?).await?;
             return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Story { name, images } => {
+        Command::Story { name, images, part } => {
+            if part.is_some() && name != Story::RollCrash {
+                anyhow::bail!("{} has no parts; roll-crash has", name.name());
+            }
             let images = images.unwrap_or_else(|| house.out.join("images"));
-            stories::run(&house, name, images).await?;
+            stories::run(&house, name, images, part).await?;
         }
         Command::Run { dir, medium, bios } => visit::visit(&house, &dir, medium.medium(), bios).await?,
         Command::Shell => {

@@ -25,6 +25,8 @@ mod roll_partition;
 mod roll_store_host_last;
 pub(crate) mod rolling;
 
+pub(crate) use roll_crash::Part;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -65,7 +67,7 @@ pub(crate) enum Story {
     RollBadUpdate,
     /// A kernel that does not boot halts; the node is back with the one before it
     RollBadKernel,
-    /// One node loses its power in every phase of its update
+    /// A node loses its power at every boundary of its journal, and inside its acts
     RollCrash,
     /// The machine that leads loses its power in the middle of a rollout
     RollLeaderDies,
@@ -86,7 +88,7 @@ impl Story {
     }
 
     /// Stories of which a test run takes one, in turn: all of them do not fit its hour.
-    pub(crate) const IN_TURN: [Self; 7] = [
+    pub(crate) const IN_TURN: [Self; 9] = [
         Self::RollHalt,
         Self::FleetBoot,
         Self::RollLeaderDies,
@@ -94,9 +96,11 @@ impl Story {
         Self::RollStoreHostLast,
         Self::Fleetlock,
         Self::RebootKinds,
+        Self::RollBadUpdate,
+        Self::RollCrash,
     ];
     /// Stories that are told on demand only.
-    pub(crate) const ON_DEMAND: [Self; 4] = [Self::RollBadUpdate, Self::RollBadKernel, Self::RollCrash, Self::RollEtcd];
+    pub(crate) const ON_DEMAND: [Self; 2] = [Self::RollBadKernel, Self::RollEtcd];
 
     /// The recipe whose image it boots.
     pub(crate) fn recipe(self) -> &'static str {
@@ -120,8 +124,9 @@ impl Story {
     }
 }
 
-/// Runs one story and says its steps. The last lines of its consoles are part of a failure.
-pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<()> {
+/// Runs one story, or a part of one that has parts, and says its steps. The last lines of its consoles are part of a
+/// failure.
+pub(crate) async fn run(house: &House, story: Story, images: PathBuf, part: Option<Part>) -> Result<()> {
     let scene = Scene::enter(house, &story.name(), images).await?;
     let outcome = match story {
         Story::BootDisk => boot_disk::run(&scene).await,
@@ -136,7 +141,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf) -> Result<
         Story::RollEmbedded => roll::run(&scene, fleet::trust::Engine::Embedded).await,
         Story::RollEtcd => roll::run(&scene, fleet::trust::Engine::Etcd).await,
         Story::RollHalt => roll_halt::run(&scene).await,
-        Story::RollCrash => roll_crash::run(&scene).await,
+        Story::RollCrash => roll_crash::run(&scene, part).await,
         Story::RollBadUpdate => roll_bad_update::run(&scene).await,
         Story::RollBadKernel => roll_bad_kernel::run(&scene).await,
         Story::RollLeaderDies => roll_leader_dies::run(&scene).await,

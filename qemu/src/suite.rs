@@ -10,7 +10,7 @@ use hardstand_exec::{Run, find};
 
 use crate::checks::Check;
 use crate::house::House;
-use crate::stories::Story;
+use crate::stories::{Part, Story};
 use crate::{fleet, images};
 
 /// A cold build of the whole workspace takes about 4 minutes on two cores; a loaded machine doubles that twice.
@@ -27,8 +27,17 @@ const GIT_LIMIT: Duration = Duration::from_secs(20);
 /// The recipe that is built twice. The smaller one: the property does not depend on the size.
 const BUILT_TWICE: &str = "lab-node";
 
-/// Which of the stories that take turns is told: the same for the same commit, another one for the next.
-pub(crate) async fn turn(house: &House) -> Story {
+/// What a run takes of the stories that not every run can afford.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    /// Of the stories that take turns, this one.
+    pub(crate) story: Story,
+    /// Of the power cuts, these, when it is theirs.
+    pub(crate) cuts: Part,
+}
+
+/// Whose turn it is: the same for the same commit, another one for the next.
+pub(crate) async fn turn(house: &House) -> Turn {
     let git = find("git").map(|git| house.build_run(git, GIT_LIMIT).args(["rev-list", "--count", "HEAD"]));
     let count = match git {
         Some(run) => {
@@ -37,11 +46,13 @@ pub(crate) async fn turn(house: &House) -> Story {
         None => None,
     };
     // Without a history (an unpacked archive) the first has its turn.
-    Story::IN_TURN[count.unwrap_or(0_usize) % Story::IN_TURN.len()]
+    let count = count.unwrap_or(0_usize);
+    let stories = Story::IN_TURN.len();
+    Turn { story: Story::IN_TURN[count % stories], cuts: Part::in_turn(count / stories) }
 }
 
-/// Every check, the longest ways to the end first. Of the stories that take turns only `turn` is told.
-pub(crate) fn checks(house: &House, turn: Story) -> Result<Vec<Check>> {
+/// Every check, the longest ways to the end first. Of what takes turns only `turn` is told.
+pub(crate) fn checks(house: &House, turn: Turn) -> Result<Vec<Check>> {
     let cargo = |words: &str| Ok::<_, anyhow::Error>(vec![house.cargo(CARGO_LIMIT)?.args(words.split(' '))]);
     let mut checks = vec![
         Check::new("fmt", cargo("fmt --all --check")?),
@@ -60,12 +71,16 @@ pub(crate) fn checks(house: &House, turn: Story) -> Result<Vec<Check>> {
     checks.push(Check::new("lintian", vec![lintian(house)?]).needs("package"));
     let mut fleet_before: Option<String> = None;
     for story in Story::value_variants() {
-        if Story::ON_DEMAND.contains(story) || Story::IN_TURN.contains(story) && *story != turn {
+        if Story::ON_DEMAND.contains(story) || Story::IN_TURN.contains(story) && *story != turn.story {
             continue;
         }
         let name = format!("story-{}", story.name());
         let is_fleet = story.recipe() == fleet::RECIPE;
         let run = ourselves(house, if is_fleet { FLEET_LIMIT } else { STORY_LIMIT })?.args(["story", &story.name()]);
+        let run = match story {
+            Story::RollCrash => run.args(["--part", &turn.cuts.to_string()]),
+            _ => run,
+        };
         let mut check = Check::new(&name, vec![run]).needs(image_check(story.recipe()));
         if is_fleet {
             // Three machines are enough for two processors: one fleet at a time.

@@ -16,6 +16,8 @@ pub(crate) struct Deed {
     pub node: Option<String>,
     /// The phase that began, for a step.
     pub phase: Option<String>,
+    /// The lease it was done under, where there is one.
+    pub token: Option<serde_json::Value>,
 }
 
 /// The records, the oldest first.
@@ -32,6 +34,11 @@ impl Chain {
     /// How often something was done, to whomever.
     pub(crate) fn count(&self, what: &str) -> usize {
         self.0.iter().filter(|deed| deed.what == what).count()
+    }
+
+    /// What was done to a node, or by it, the oldest first.
+    pub(crate) fn of(&self, node: &str) -> impl Iterator<Item = &Deed> {
+        self.0.iter().filter(move |deed| deed.node.as_deref() == Some(node))
     }
 
     /// Where something was done to a node first, counted from the chain's beginning.

@@ -47,6 +47,8 @@ pub(crate) struct Seed {
     pub strict: bool,
     /// Its own files.
     pub files: Vec<SeedFile>,
+    /// What it is handed at its power-on besides.
+    pub handed: Vec<Credential>,
 }
 
 impl Seed {
@@ -54,7 +56,7 @@ impl Seed {
     pub(crate) fn new(name: &str, last: u8) -> Self {
         let node = format!("[node]\nname = \"{name}\"\nrole = \"debian\"\n");
         let files = vec![SeedFile::plain("/etc/hardstand/agent.toml.d/50-node.toml", node)];
-        Self { name: name.to_owned(), last, strict: false, files }
+        Self { name: name.to_owned(), last, strict: false, files, handed: Vec::new() }
     }
 
     /// Its interface on the lab's bridge.

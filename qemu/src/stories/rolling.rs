@@ -53,12 +53,11 @@ pub(crate) fn policy(engine: Engine) -> String {
 
 /// Three machines that are one fleet, with its policy applied and every node heard of.
 pub(crate) async fn up(scene: &Scene, engine: Engine) -> Result<(Fleet, Operator)> {
-    up_on(scene, engine, &[]).await
+    up_as(scene, engine, Topology::three()).await
 }
 
-/// The same; the disks of these machines forget, at a power cut, what was not flushed.
-pub(crate) async fn up_on(scene: &Scene, engine: Engine, strict: &[&str]) -> Result<(Fleet, Operator)> {
-    let mut topology = strict.iter().fold(Topology::three(), |topology, name| topology.strict(name));
+/// The same with machines that are something more.
+pub(crate) async fn up_as(scene: &Scene, engine: Engine, mut topology: Topology) -> Result<(Fleet, Operator)> {
     let trust = Trust::make(&scene.program, scene.dir.join("trust")).await?;
     trust.enlist(&mut topology, engine).await?;
     for name in ["node1", "node2"] {
