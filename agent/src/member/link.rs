@@ -22,8 +22,9 @@ use crate::store::open::{Hosted, open};
 use crate::store::records::{RecordNews, RecordWatch, Records};
 use crate::store::{Session, StoreError, serve};
 
-/// How long a session lives without a sign.
-const SESSION_TTL: Duration = Duration::from_secs(10);
+/// How long a session lives without a sign: with it ends the reign of a leader that died. Another one leads within 10 s,
+/// and etcd may take a second more to end a session, and so may the first write of the next leader.
+const SESSION_TTL: Duration = Duration::from_secs(8);
 /// Between two tries to connect. The first ones after a loss come at once.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// One try to connect, session and first reading included.
