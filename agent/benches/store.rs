@@ -1,6 +1,6 @@
-//! How long one fenced transaction takes on the embedded store: in its own process, and over mutual TLS on loopback,
-//! beside what the disk itself needs for one fsync. `cargo bench -p hardstand --bench store -- DIR`; DIR is on the disk
-//! to be measured, by default the build's own.
+//! How long one fenced transaction takes on the embedded store, in its own process and over mutual TLS on loopback, and on
+//! one member of etcd, over mutual TLS on loopback too; all on the same disk, beside what that needs for one fsync.
+//! `cargo bench -p hardstand --bench store -- DIR`; DIR is on the disk to be measured, by default the build's own.
 //!
 //! It must never be compared between two disks.
 
@@ -22,12 +22,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::store::access::Role;
 use hardstand_core::store::{Answer, Key, Revision};
+use hardstand_exec::{Run, Started};
 
+use store::etcd::{Endpoints, Etcd};
 use store::{Embedded, Remote, Store, Txn};
 use trust::{Authority, Identity, Trust, TrustFiles};
 
 /// Enough that one in a hundred is ten of them.
 const ROUNDS: usize = 1000;
+/// Engines are asked in turn, a share of the rounds each time, so that what else the disk does meets them all.
+const TURNS: usize = 10;
+/// etcd is up within a second; a loaded machine takes ten.
+const UP_LIMIT: Duration = Duration::from_secs(60);
 /// What a redb commit of this size writes, about.
 const PAGE: [u8; 4096] = [0x5a; 4096];
 
@@ -40,12 +46,21 @@ fn main() {
         let path = room.path().join("store.redb");
         Embedded::create(&path).unwrap();
         let store = Embedded::open(&path).unwrap();
-        print("fenced transaction, embedded", fenced(&store).await);
+        let mut trust = Papers::new(room.path());
+        let remote = served(&mut trust, &store).await;
+        let (_member, etcd) = etcd(&mut trust, room.path()).await;
+        let engines: [(&str, &dyn Store); 3] = [
+            ("fenced transaction, embedded", &store),
+            ("fenced transaction, remote over mutual TLS", &remote),
+            ("fenced transaction, etcd over mutual TLS", &etcd),
+        ];
+        for ((what, _), took) in engines.iter().zip(in_turn(engines.map(|(_, store)| store)).await) {
+            print(what, took);
+        }
         print("fenced transaction, eight at once", at_once(&store).await);
-        let remote = served(room.path(), &store).await;
-        print("fenced transaction, remote over mutual TLS", fenced(&remote).await);
         print("linearizable read, remote over mutual TLS", reads(&remote).await);
-        println!("{:<44} {} kB", "resident memory of all this", resident_kb());
+        print("linearizable read, etcd over mutual TLS", reads(&etcd).await);
+        println!("{:<44} {} kB", "resident memory of all this but etcd", resident_kb());
     });
 }
 
@@ -100,14 +115,22 @@ async fn committed(store: &dyn Store, txn: &Txn) -> Revision {
     }
 }
 
-async fn fenced(store: &dyn Store) -> Vec<Duration> {
-    let fence = fence(store).await;
-    let mut took = Vec::new();
-    for round in 0..ROUNDS {
-        let txn = intent(round, fence);
-        let began = Instant::now();
-        committed(store, &txn).await;
-        took.push(began.elapsed());
+/// [`ROUNDS`] on each engine, in turn.
+async fn in_turn<const N: usize>(engines: [&dyn Store; N]) -> [Vec<Duration>; N] {
+    let mut took = [const { Vec::new() }; N];
+    let mut fences = [0; N];
+    for (fence_of, engine) in fences.iter_mut().zip(engines) {
+        *fence_of = fence(engine).await;
+    }
+    for turn in 0..TURNS {
+        for ((engine, fence), took) in engines.iter().zip(fences).zip(&mut took) {
+            for round in turn * ROUNDS / TURNS..(turn + 1) * ROUNDS / TURNS {
+                let txn = intent(round, fence);
+                let began = Instant::now();
+                committed(*engine, &txn).await;
+                took.push(began.elapsed());
+            }
+        }
     }
     took
 }
@@ -142,22 +165,69 @@ async fn reads(store: &dyn Store) -> Vec<Duration> {
     took
 }
 
-async fn served(room: &Path, store: &Embedded) -> Remote {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let dir = room.join("ca");
-    let mut authority = Authority::init(&dir, now).unwrap();
-    let mut trust = |name: &str| {
+/// Certificates for everybody who takes part.
+struct Papers {
+    authority: Authority,
+    dir: PathBuf,
+    now: u64,
+}
+
+impl Papers {
+    fn new(room: &Path) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let dir = room.join("ca");
+        Self { authority: Authority::init(&dir, now).unwrap(), dir, now }
+    }
+
+    fn node(&mut self, name: &str) -> TrustFiles {
         let who = Identity::new(Role::Node, name).unwrap();
-        let (certificate, key) = authority.issue(&who, &["127.0.0.1".to_owned()], None, now).unwrap();
-        let files = TrustFiles { authority: dir.join("ca.crt"), list: dir.join("crl.pem"), certificate, key };
-        (files.clone(), Arc::new(Trust::load(files).unwrap()))
-    };
-    let (_, server) = trust("pve2");
-    let (_, client) = trust("pve1");
+        let issued = self.authority.issue(&who, &["127.0.0.1".to_owned()], None, self.now);
+        let (certificate, key) = issued.unwrap();
+        TrustFiles { authority: self.dir.join("ca.crt"), list: self.dir.join("crl.pem"), certificate, key }
+    }
+}
+
+async fn served(trust: &mut Papers, store: &Embedded) -> Remote {
+    let mut load = |name| Arc::new(Trust::load(trust.node(name)).unwrap());
+    let (server, client) = (load("pve2"), load("pve1"));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(store::serve::serve(listener, server, store.clone()));
     Remote::at(&url, client).unwrap()
+}
+
+/// One member that knows its clients by their certificates, with its defaults otherwise, and a client of it.
+async fn etcd(trust: &mut Papers, room: &Path) -> (Started, Etcd) {
+    let port = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (url, peer) = (format!("https://127.0.0.1:{}", port()), format!("http://127.0.0.1:{}", port()));
+    let (server, client) = (trust.node("etcd"), trust.node("pve3"));
+    let program = etcd_bin_vendored::etcd_bin_path().unwrap();
+    let log = std::fs::File::create(room.join("etcd.log")).unwrap();
+    let run = Run::new(program, Duration::ZERO).args([
+        format!("--data-dir={}", room.join("etcd").display()),
+        format!("--listen-client-urls={url}"),
+        format!("--advertise-client-urls={url}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=default={peer}"),
+        "--client-cert-auth".to_owned(),
+        format!("--trusted-ca-file={}", server.authority.display()),
+        format!("--cert-file={}", server.certificate.display()),
+        format!("--key-file={}", server.key.display()),
+        "--log-level=warn".to_owned(),
+    ]);
+    let member = run.start(log).unwrap();
+    let TrustFiles { authority: ca, certificate: cert, key, .. } = client;
+    let etcd = Etcd::new(Endpoints { urls: vec![url], ca, cert, key });
+    let began = Instant::now();
+    while let Err(error) = etcd.get(&Key::Halt.path()).await {
+        assert!(began.elapsed() < UP_LIMIT, "etcd does not answer: {error}; {}", words(room));
+    }
+    (member, etcd)
+}
+
+fn words(room: &Path) -> String {
+    std::fs::read_to_string(room.join("etcd.log")).unwrap_or_default()
 }
 
 fn resident_kb() -> String {

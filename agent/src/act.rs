@@ -15,6 +15,7 @@ use hardstand_core::plan::RebootKind;
 use hardstand_core::settings::HookSettings;
 use hardstand_core::step::{ActState, PERMIT_MS, Step};
 use hardstand_core::{Reading, Settings};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub(crate) use declared::Declared;
@@ -73,6 +74,7 @@ enum End {
 pub(crate) struct Act {
     hands: Hands,
     state: Arc<Mutex<ActState>>,
+    ended: Arc<Notify>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -99,7 +101,7 @@ impl Act {
         let hooks = settings.hooks.clone();
         let hands =
             Hands { helper, jobs, host, hooks, platform: Arc::new(platform), asked_before_reboot: Arc::default() };
-        Self { hands, state: Arc::new(Mutex::new(ActState::None)), task: None }
+        Self { hands, state: Arc::new(Mutex::new(ActState::None)), ended: Arc::default(), task: None }
     }
 
     /// Other settings from the next step on.
@@ -153,6 +155,11 @@ impl Act {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until a step has ended (cancel safe). It may have been forgotten since: look at the state.
+    pub(crate) async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
     /// Forgets the step: the phase has changed, or a person has lifted the halt. What runs in a unit of its own goes on.
     pub(crate) fn forget(&mut self) {
         if let Some(task) = self.task.take() {
@@ -165,10 +172,11 @@ impl Act {
     fn spawn(&mut self, doing: impl Future<Output = ActState> + Send + 'static) {
         self.forget();
         self.state = Arc::new(Mutex::new(ActState::Running));
-        let state = Arc::clone(&self.state);
+        let (state, told) = (Arc::clone(&self.state), Arc::clone(&self.ended));
         self.task = Some(tokio::spawn(async move {
             let ended = doing.await;
             *state.lock().unwrap_or_else(PoisonError::into_inner) = ended;
+            told.notify_one();
         }));
     }
 }

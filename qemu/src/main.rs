@@ -159,8 +159,8 @@ async fn run(command: Command) -> Result<ExitCode> {
     let house = House::here()?;
     match command {
         Command::Demo { live, images } => demo::run(&house, images, live).await?,
-        Command::Bench { alone: Some(bench::Alone::Protocol { seeds }), .. } => {
-            let held = bench::protocol(&house, seeds).await?;
+        Command::Bench { alone: Some(what), .. } => {
+            let held = bench::alone(&house, &what).await?;
             return Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Bench { images, alone: None } => bench::run(&house, images).await?,

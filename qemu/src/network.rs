@@ -102,7 +102,8 @@ pub(crate) fn sent_to(tap: &str) -> Option<u64> {
     line.split_whitespace().nth(8)?.parse().ok()
 }
 
-async fn bridge(taps: &[impl AsRef<str>]) -> Result<()> {
+/// The bridge alone, with the harness on it and these taps.
+pub(crate) async fn bridge<T: AsRef<str>>(taps: &[T]) -> Result<()> {
     let mut batch = String::from("link set lo up\nlink add br0 type bridge forward_delay 0\n");
     let _ = writeln!(batch, "addr add {HOST}/24 dev br0\nlink set br0 up");
     for tap in taps.iter().map(AsRef::as_ref) {

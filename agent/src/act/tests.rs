@@ -29,10 +29,10 @@ fn act(bench: &Bench) -> Act {
 async fn ended(act: &Act) -> ActState {
     let wait = async {
         while act.state() == ActState::Running {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            act.ended().await;
         }
     };
-    tokio::time::timeout(SOON, wait).await.expect("the step ends");
+    tokio::time::timeout(SOON, wait).await.expect("the step ends, and says so");
     act.state()
 }
 

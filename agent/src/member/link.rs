@@ -22,8 +22,9 @@ use crate::store::open::{Hosted, open};
 use crate::store::records::{RecordNews, RecordWatch, Records};
 use crate::store::{Session, StoreError, serve};
 
-/// How long a session lives without a sign: a lead is vacant that much later. Three signs in it; a node that sleeps longer
-/// is seen to be away, which costs others a wait and nothing else (a session is a hint, never a permit).
+/// How long a session lives without a sign: with it ends the reign of a leader that died. Another one leads within 10 s,
+/// and etcd may take a second more to end a session, an election as much, and the first write of the next leader too. A
+/// node that sleeps longer is seen to be away, which costs others a wait (a session is a hint, never a permit).
 const SESSION_TTL: Duration = Duration::from_secs(6);
 /// Between two tries to connect. The first ones after a loss come at once.
 const RETRY_EVERY: Duration = Duration::from_secs(1);

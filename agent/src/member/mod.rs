@@ -243,6 +243,7 @@ impl Member {
         tokio::select! {
             () = self.link.listen() => None,
             _ = self.passes.changed() => None,
+            () = self.act.ended() => None,
             asked = self.door.next() => Some(asked),
             () = sleep(look) => None,
         }

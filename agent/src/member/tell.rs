@@ -7,18 +7,20 @@ use std::time::Duration;
 use hardstand_core::health::Severity;
 use hardstand_core::leader::Waiting;
 use hardstand_core::plan::{PackageSet, Reboot, RebootKind, Updates};
+use hardstand_core::rollout::RolloutState;
 use hardstand_core::status::{Report, Votes};
 use hardstand_core::step::Facts;
 use hardstand_core::store::{Key, Record, Txn};
+use hardstand_core::view::View;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Member;
 use crate::helper::Client;
 
-/// How often a node reports while a rollout runs: less than the freshness that grants ask for.
+/// How often a node reports while leases may be granted: less than the freshness that grants ask for.
 const REPORT_EVERY_MS: u64 = 3_000;
-/// The same with no rollout under way: for people.
+/// The same with no rollout under way and no guests that may ask: for people.
 const IDLE_REPORT_EVERY_MS: u64 = 60_000;
 /// How often it is resolved what would be installed when nobody asks.
 const RESOLVE_EVERY: Duration = Duration::from_secs(3600);
@@ -85,15 +87,7 @@ impl Member {
 
     async fn report(&mut self, facts: &Facts) {
         let mut report = self.report_of(facts);
-        let active = self.journal.journey.is_some()
-            || !self.link.view.leases.is_empty()
-            || self
-                .link
-                .view
-                .rollout
-                .as_ref()
-                .is_some_and(|rollout| rollout.value.state == hardstand_core::rollout::RolloutState::Running);
-        let every = if active { REPORT_EVERY_MS } else { IDLE_REPORT_EVERY_MS };
+        let every = report_every_ms(&self.link.view, self.journal.journey.is_some());
         if let Some((last, at_ms)) = &self.teller.reported {
             report.sequence = last.sequence;
             if *last == report && facts.now_ms.saturating_sub(*at_ms) < every {
@@ -183,6 +177,13 @@ impl Member {
     }
 }
 
+/// A guest asks when it likes, and a node that has not reported freshly counts as down.
+fn report_every_ms(view: &View, travels: bool) -> u64 {
+    let runs = view.rollout.as_ref().is_some_and(|rollout| rollout.value.state == RolloutState::Running);
+    let hears_guests = view.policy.as_ref().is_some_and(|policy| policy.value.fleetlock.is_some());
+    if travels || runs || hears_guests || !view.leases.is_empty() { REPORT_EVERY_MS } else { IDLE_REPORT_EVERY_MS }
+}
+
 async fn resolved(helper: &Client, refresh: bool, answers: u64) -> Updates {
     let failed = |why: String| Updates {
         packages: PackageSet::default(),
@@ -199,5 +200,26 @@ async fn resolved(helper: &Client, refresh: bool, answers: u64) -> Updates {
     match helper.plan().await {
         Ok(updates) => Updates { answers, ..updates },
         Err(error) => failed(format!("resolving: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hardstand_core::view::{FRESH_MS, Seen};
+
+    use super::*;
+
+    #[test]
+    fn a_guest_is_never_refused_for_the_silence_of_nodes_that_have_nothing_to_do() {
+        let seen = |policy: &str| {
+            let value = serde_json::from_str(policy).unwrap();
+            Some(Seen { value, created: 1, modified: 1, first_seen_ms: 0, changed_ms: 0, watched: true })
+        };
+        let idle = View { policy: seen(r#"{"fleet": {"name": "lab"}}"#), ..View::default() };
+        assert_eq!(report_every_ms(&idle, false), IDLE_REPORT_EVERY_MS);
+        let policy = r#"{"fleet": {"name": "lab"}, "fleetlock": {"listen": "192.0.2.7:9786"}}"#;
+        let with_guests = View { policy: seen(policy), ..View::default() };
+        assert!(2 * report_every_ms(&with_guests, false) < FRESH_MS, "one report may be late");
+        assert!(2 * report_every_ms(&idle, true) < FRESH_MS, "it holds a lease");
     }
 }

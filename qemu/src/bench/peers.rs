@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 
 use super::Row;
 use crate::house::House;
-use crate::scene::Scene;
 use crate::wait::until;
 
 /// Both serve within a second; a first pass on a loaded machine takes a few.
@@ -44,12 +43,12 @@ struct Used {
     binary_bytes: u64,
 }
 
-/// Measures both.
-pub(super) async fn measure(scene: &Scene, house: &House) -> Result<Vec<Row>> {
-    scene.say("measuring prometheus-node-exporter");
-    let peer = exporter(scene).await?;
-    scene.say("measuring the agent");
-    let ours = agent(scene, &house.built("release", "hardstand")).await?;
+/// Measures both. `dir` keeps what they say.
+pub(super) async fn measure(dir: &Path, house: &House) -> Result<Vec<Row>> {
+    println!("measuring prometheus-node-exporter");
+    let peer = exporter(dir).await?;
+    println!("measuring the agent");
+    let ours = agent(dir, &house.built("release", "hardstand")).await?;
     Ok(rows(&ours, &peer))
 }
 
@@ -86,27 +85,27 @@ fn rows(ours: &Used, peer: &Used) -> Vec<Row> {
     ]
 }
 
-async fn exporter(scene: &Scene) -> Result<Used> {
+async fn exporter(dir: &Path) -> Result<Used> {
     let program = find("prometheus-node-exporter")
         .context("finding prometheus-node-exporter; install it, or start through qemu/lab")?;
-    let server = Server::start(Run::new(&program, Duration::ZERO), scene, "node-exporter", EXPORTER_PORT).await?;
+    let server = Server::start(Run::new(&program, Duration::ZERO), dir, "node-exporter", EXPORTER_PORT).await?;
     let page = server.page_cost().await?;
     let idle_percent = server.idle(true).await?;
     // It collects when it is asked for a page, and only then.
     Ok(Used { resident_bytes: server.resident()?, page, collection: page, idle_percent, binary_bytes: size(&program)? })
 }
 
-async fn agent(scene: &Scene, program: &Path) -> Result<Used> {
-    let each_second = Server::agent(scene, program, "agent-1s", 1).await?;
+async fn agent(dir: &Path, program: &Path) -> Result<Used> {
+    let each_second = Server::agent(dir, program, "agent-1s", 1).await?;
     let before = each_second.cpu()?;
     let start = Instant::now();
     tokio::time::sleep(COLLECT_WINDOW).await;
     let collection = (each_second.cpu()? - before).div_f64(start.elapsed().as_secs_f64());
     drop(each_second);
-    let seldom = Server::agent(scene, program, "agent-60s", SELDOM_SECS).await?;
+    let seldom = Server::agent(dir, program, "agent-60s", SELDOM_SECS).await?;
     let page = seldom.page_cost().await?;
     drop(seldom);
-    let by_default = Server::agent(scene, program, "agent-10s", IDLE_PERIOD.as_secs()).await?;
+    let by_default = Server::agent(dir, program, "agent-10s", IDLE_PERIOD.as_secs()).await?;
     let idle_percent = by_default.idle(false).await?;
     let resident_bytes = by_default.resident()?;
     Ok(Used { resident_bytes, page, collection, idle_percent, binary_bytes: size(program)? })
@@ -119,8 +118,8 @@ struct Server {
 }
 
 impl Server {
-    async fn agent(scene: &Scene, program: &Path, name: &str, interval_secs: u64) -> Result<Self> {
-        let (config, state) = (scene.dir.join(format!("{name}.toml")), scene.dir.join(name));
+    async fn agent(dir: &Path, program: &Path, name: &str, interval_secs: u64) -> Result<Self> {
+        let (config, state) = (dir.join(format!("{name}.toml")), dir.join(name));
         // A collector may not take longer than a pass lasts; 5 s is the default.
         let deadline_secs = interval_secs.min(5);
         let text = format!(
@@ -137,11 +136,11 @@ impl Server {
             .arg(state.join("agent.sock"))
             .arg("--state")
             .arg(state);
-        Self::start(run, scene, name, AGENT_PORT).await
+        Self::start(run, dir, name, AGENT_PORT).await
     }
 
-    async fn start(run: Run, scene: &Scene, name: &str, port: u16) -> Result<Self> {
-        let path = scene.dir.join(format!("{name}.log"));
+    async fn start(run: Run, dir: &Path, name: &str, port: u16) -> Result<Self> {
+        let path = dir.join(format!("{name}.log"));
         let log = std::fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         let mut server = Self { program: run.start(log)?, port };
         until(&format!("{name} to serve its page"), UP_LIMIT, async || {

@@ -97,7 +97,7 @@ impl Trust {
 }
 
 /// `[store]` of a machine's agent; of a person's when `seed` is none of `all`.
-pub(super) fn store_settings(engine: Engine, seed: &Seed, all: &[Seed]) -> String {
+pub(crate) fn store_settings(engine: Engine, seed: &Seed, all: &[Seed]) -> String {
     let host = all.last().expect("a fleet has machines");
     match engine {
         Engine::Embedded if seed.name == host.name => {
