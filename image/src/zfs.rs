@@ -121,10 +121,7 @@ impl Follower {
             return self.progress.add(done);
         }
         self.progress.add(mmdebstrap::done_bytes(line, &self.sizes));
-        if self.failed.is_none()
-            && ((line.contains("configure: error: ") && !line.contains("error: in '"))
-                || (line.contains(": error: ") && !line.starts_with("configure:")))
-        {
+        if self.failed.is_none() && names_a_reason(line) {
             self.failed = Some(line.trim().to_owned());
         }
         if let Err(error) = writeln!(self.log, "{line}") {
@@ -155,5 +152,39 @@ impl Follower {
             "{doing} failed ({why}); the whole log is {}. If ZFS does not know this kernel yet, run `hardstand-image lock` again when the archive has a newer {SOURCE}, or take zfs = true out of the recipe",
             log.display()
         ))
+    }
+}
+
+/// Whether this line of the log says why the build fails: configure's own words, the compiler's, or those of the step
+/// that refuses a module whose symbols this kernel does not give it.
+fn names_a_reason(line: &str) -> bool {
+    if line.starts_with("configure: ") || line.contains("configure: error: ") {
+        return line.contains("configure: error: ") && !line.contains("error: in '");
+    }
+    line.contains(": error: ") || line.contains(": fatal error: ") || line.starts_with("ERROR: modpost: ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_a_reason;
+
+    #[test]
+    fn the_line_that_says_why_is_known_whoever_says_it() {
+        for line in [
+            "configure: error: *** Cannot find UTS_RELEASE definition.",
+            "module/zfs/vdev_disk.c:112:9: error: implicit declaration of function 'bdev_file'",
+            "module/os/linux/spl/spl-proc.c:29:10: fatal error: linux/seq_file.h: No such file or directory",
+            "ERROR: modpost: GPL-incompatible module zfs.ko uses GPL-only symbol 'bio_associate_blkg'",
+        ] {
+            assert!(names_a_reason(line), "{line}");
+        }
+        for line in [
+            "configure: error: in '/usr/src/zfs-2.3.9':",
+            "checking whether bdev_file exists... no",
+            "make[2]: *** [Makefile:120: module/zfs/vdev_disk.o] Error 1",
+            "  CC [M]  module/zfs/zio_error.o",
+        ] {
+            assert!(!names_a_reason(line), "{line}");
+        }
     }
 }
