@@ -25,10 +25,10 @@ use crate::fleet::{Fleet, Topology};
 use crate::scene::Scene;
 use crate::stories::claims::COMMAND_LIMIT;
 use crate::stories::rolling::{explain, start, up_as};
-use crate::updates::Version;
+use crate::updates::{AGENT_TWO, Version};
 use crate::wait::until;
 
-/// What the rollout is called.
+/// What the rollouts are called, with the node's name.
 const NAME: &str = "lab-crash";
 /// From one cut to the next moment: a boot, and what is left of the phase.
 const PHASE_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -39,6 +39,8 @@ const KERNEL_INSTALLED: &str = "grep -m 1 'status half-.* linux-image-[0-9]' /va
 /// The first words of a kernel, and of the init that it starts once it has its root.
 const KERNEL: &str = "Linux version ";
 const INIT: &str = "Welcome to ";
+/// What init says of its targets when it goes down, and at no other time.
+const STOPPED: &str = "Stopped target ";
 
 pub(crate) async fn run(scene: &Scene, part: Option<Part>) -> Result<()> {
     let all = matrix();
@@ -81,36 +83,41 @@ struct Crash<'s> {
 }
 
 impl Crash<'_> {
+    /// A rollout of each node, one after the other, with the cells of that node.
     async fn tell(&mut self, cells: &[Cell], nodes: &[&str]) -> Result<()> {
-        let mut before = Vec::new();
-        for node in nodes {
-            before.push(self.kernel(node).await?);
+        self.fleet.repository.publish(Version::Two)?;
+        for (done, node) in nodes.iter().enumerate() {
+            let own: Vec<Cell> = cells.iter().filter(|cell| cell.node == *node).copied().collect();
+            let before = self.kernel(node).await?;
             let known = self.fleet.node(node).run(KERNEL_INSTALLED, COMMAND_LIMIT).await?;
             ensure!(known.status != 0, "{node} has installed a kernel before: {}", known.stdout.trim());
-        }
-        self.fleet.repository.publish(Version::Two)?;
-        let asked: Vec<&str> = nodes.iter().flat_map(|node| ["--node", node]).collect();
-        start(self.scene, &self.operator, NAME, &asked).await?;
-        let mut open: Option<Open> = None;
-        for (place, cell) in cells.iter().enumerate() {
-            let cut = open.as_ref().is_some_and(|open| open.cell.node == cell.node);
-            let reached = self.reached(cell, cut).await;
-            self.close(open.take(), reached.as_ref().err())?;
-            reached?;
-            let next = cells[place + 1..].iter().find(|next| next.node == cell.node);
-            open = Some(self.cut(cell, next).await?);
-        }
-        let ended = self.ends().await;
-        self.close(open, ended.as_ref().err())?;
-        ended?;
-        for (node, before) in nodes.iter().zip(before) {
-            self.is_whole(node, &before, cells).await?;
+            start(self.scene, &self.operator, &format!("{NAME}-{node}"), &["--node", node]).await?;
+            self.roll(&own, done + 1).await?;
+            self.is_whole(node, &before, &own).await?;
         }
         let chain = self.operator.chain().await?;
         chain.has_one_leader_at_a_time()?;
-        ensure!(chain.count("finished") == 1, "the rollout finished {} times", chain.count("finished"));
+        ensure!(chain.count("finished") == nodes.len(), "{} rollouts finished", chain.count("finished"));
         self.scene.say(self.operator.ok(&["audit", "verify"]).await?.trim());
         Ok(())
+    }
+
+    /// One rollout from its start until so many have finished.
+    async fn roll(&mut self, cells: &[Cell], finished: usize) -> Result<()> {
+        let mut open: Option<Open> = None;
+        for (place, cell) in cells.iter().enumerate() {
+            let reached = self.reached(cell, open.is_some()).await;
+            self.close(open.take(), reached.as_ref().err())?;
+            reached?;
+            open = Some(self.cut(cell, cells.get(place + 1)).await?);
+        }
+        let ended = until("the rollout to end", PHASE_LIMIT, async || {
+            no_halt(&self.operator).await?;
+            Ok((self.operator.chain().await?.count("finished") == finished).then_some(()))
+        });
+        let ended = ended.await;
+        self.close(open, ended.as_ref().err())?;
+        ended
     }
 
     /// Waits until the node is at the cell's moment. `cut`: the machine was cut before.
@@ -123,19 +130,26 @@ impl Crash<'_> {
                 Ok(())
             }
             Moment::Inside { sign: Sign::Inside(sign), .. } => self.sees(cell.node, &format!("{cell}"), sign).await,
-            Moment::Inside { sign: Sign::Boots, .. } => {
-                // A machine that was cut boots now; another one when it restarts as ordered.
-                let booted = usize::from(!cut);
-                let node = self.fleet.node_mut(cell.node);
-                until(&format!("{cell}"), PHASE_LIMIT, async || {
-                    node.alive()?;
-                    let shown = node.console()?;
-                    let boots: Vec<&str> = shown.split(KERNEL).skip(1).collect();
-                    Ok(boots.get(booted).filter(|boot| boot.contains(INIT)).map(|_| ()))
-                })
-                .await
-            }
+            Moment::Inside { sign: Sign::GoesDown, .. } => self.shows(cell, 0, STOPPED).await,
+            // A machine that was cut boots now; another one when it restarts as ordered.
+            Moment::Inside { sign: Sign::Boots, .. } => self.shows(cell, usize::from(!cut), INIT).await,
         }
+    }
+
+    /// Waits until the console shows these words of a boot, counted from the last power-on.
+    async fn shows(&mut self, cell: &Cell, boot: usize, words: &str) -> Result<()> {
+        let (fleet, operator) = (&mut self.fleet, &self.operator);
+        until(&format!("{cell}"), PHASE_LIMIT, async || {
+            let node = fleet.node_mut(cell.node);
+            node.alive()?;
+            let shown = node.console()?;
+            let seen = shown.split(KERNEL).nth(boot + 1).is_some_and(|boot| boot.contains(words));
+            if !seen {
+                no_halt(operator).await?;
+            }
+            Ok(seen.then_some(()))
+        })
+        .await
     }
 
     /// Waits until a shell condition holds inside; the machine may restart meanwhile, the fleet may not halt.
@@ -189,16 +203,6 @@ impl Crash<'_> {
         Ok(())
     }
 
-    async fn ends(&self) -> Result<()> {
-        let mut last = String::new();
-        let ended = until("the rollout to end", PHASE_LIMIT, async || {
-            no_halt(&self.operator).await?;
-            last = self.operator.ok(&["rollout", "history"]).await?;
-            Ok(last.contains(" finished ").then_some(()))
-        });
-        ended.await.with_context(|| format!("the history says: {last}"))
-    }
-
     /// What must hold on a node that was cut.
     async fn is_whole(&mut self, name: &str, before: &str, cells: &[Cell]) -> Result<()> {
         self.fleet.node_mut(name).comes_up(self.scene).await?;
@@ -206,17 +210,19 @@ impl Crash<'_> {
         let node = self.fleet.node(name);
         let broken = node.ok("dpkg --audit", COMMAND_LIMIT).await?;
         ensure!(broken.is_empty(), "dpkg of {name} is not whole: {broken}");
+        let agent = node.ok("dpkg-query -W -f '${Version}' hardstand", COMMAND_LIMIT).await?;
+        ensure!(agent == AGENT_TWO, "{name} has the agent {agent}, not {AGENT_TWO}");
         node.ok("systemctl is-active lab-web.service", COMMAND_LIMIT).await?;
         let packages = whole::installed_once(&node.ok("cat /var/log/dpkg.log", COMMAND_LIMIT).await?)?;
         let memory = node.ok("cat /var/lib/hardstand-helper/errands.json", COMMAND_LIMIT).await?;
         let attempts = whole::errands(&memory)?;
         let ordered = self.restarts(name)?;
-        let stands_for_it = cells.iter().any(|cell| cell.node == name && cell.is_the_restart());
+        let stands_for_it = cells.iter().any(Cell::is_the_restart);
         ensure!(ordered == usize::from(!stands_for_it), "{name} restarted {ordered} times without a cut");
         let leases = whole::leases(&self.operator.chain().await?, name)?;
         self.scene.say(&format!(
-            "{name}: {leases} leases, one of them entered, once; {packages} packages installed once; {ordered} restarts \
-             but for the cuts; attempts: {attempts:?}"
+            "{name}: leases {leases}, one of them entered, once; installations that dpkg's log still tells of {packages}, \
+             none of them twice; restarts but for the cuts {ordered}; attempts {attempts:?}"
         ));
         Ok(())
     }

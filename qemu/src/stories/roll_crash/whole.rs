@@ -13,7 +13,7 @@ use crate::fleet::chain::Chain;
 const ENDS: [&str; 3] = ["verified", "withdrawn", "reclaimed"];
 
 /// Each lease of `node` was granted once, entered at most once, and ended once; one was entered, and that one is the one
-/// that was verified. Gives how many there were.
+/// that was verified. A grant is recorded before its lease has a token, so grants are counted. Gives how many there were.
 pub(super) fn leases(chain: &Chain, node: &str) -> Result<usize> {
     let mut leases: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for deed in chain.of(node) {
@@ -21,11 +21,13 @@ pub(super) fn leases(chain: &Chain, node: &str) -> Result<usize> {
             leases.entry(token.to_string()).or_default().push(&deed.what);
         }
     }
+    let granted = chain.of(node).filter(|deed| deed.what == "granted").count();
+    ensure!(granted == leases.len(), "{node} was granted {granted} leases, and did something under {}", leases.len());
     let mut entered = 0;
     for (token, deeds) in &leases {
         let count = |what: &str| deeds.iter().filter(|deed| **deed == what).count();
         let ends: usize = ENDS.iter().map(|end| count(end)).sum();
-        ensure!(count("granted") == 1 && ends == 1 && count("entered") <= 1, "{node}, lease {token}: {deeds:?}");
+        ensure!(ends == 1 && count("entered") <= 1, "{node}, lease {token}: {deeds:?}");
         ensure!(count("entered") == count("verified"), "{node}, lease {token}: entered is not verified in {deeds:?}");
         entered += count("entered");
     }
@@ -33,9 +35,11 @@ pub(super) fn leases(chain: &Chain, node: &str) -> Result<usize> {
     Ok(leases.len())
 }
 
-/// What dpkg's log says of one version of one package.
+/// No version of a package was unpacked again after it had been installed. dpkg does not flush its log, so a cut loses
+/// lines and may leave zeros in their place; what is left is judged. Gives how many installations it still tells of.
 pub(super) fn installed_once(log: &str) -> Result<usize> {
     let mut installed = BTreeSet::new();
+    let log = log.replace('\0', "");
     for line in log.lines() {
         // 2026-12-01 10:00:00 install NAME:ARCH <none> VERSION; ... status installed NAME:ARCH VERSION
         let words: Vec<&str> = line.split(' ').collect();
@@ -85,9 +89,8 @@ mod tests {
 
     fn chain(deeds: &[(&str, u32)]) -> Chain {
         let line = |(what, token): &(&str, u32)| {
-            format!(
-                "{{\"what\":\"{what}\",\"by\":\"x\",\"node\":\"node1\",\"phase\":null,\"token\":{{\"revision\":{token}}}}}\n"
-            )
+            let token = if *what == "granted" { "null".to_owned() } else { format!("{{\"revision\":{token}}}") };
+            format!("{{\"what\":\"{what}\",\"by\":\"x\",\"node\":\"node1\",\"phase\":null,\"token\":{token}}}\n")
         };
         Chain::read(&deeds.iter().map(line).collect::<String>()).unwrap()
     }
@@ -102,6 +105,7 @@ mod tests {
             &[("granted", 1), ("entered", 1), ("withdrawn", 1)],
             &[("granted", 1), ("entered", 1), ("verified", 1), ("verified", 1)],
             &[("granted", 1), ("entered", 1), ("verified", 1), ("granted", 2), ("entered", 2), ("verified", 2)],
+            &[("granted", 1), ("granted", 1), ("entered", 1), ("verified", 1)],
             &[("granted", 1), ("withdrawn", 1)],
         ] {
             leases(&chain(bad), "node1").unwrap_err();
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_installed_is_not_unpacked_again() {
-        let cut = "d t install tool:all 1 2\nd t status half-installed tool:all 2\nd t install tool:all 1 2\n\
+        let cut = "\0\0d t install tool:all 1 2\nd t status half-installed tool:all 2\nd t install tool:all 1 2\n\
                    d t status installed tool:all 2\nd t upgrade tool:all 2 3\nd t status installed tool:all 3\n";
         assert_eq!(installed_once(cut).unwrap(), 2);
         installed_once(&(cut.to_owned() + "d t upgrade tool:all 3 3\n")).unwrap_err();
