@@ -179,7 +179,7 @@ impl Crash<'_> {
         node.power_on(self.scene).await?;
         if matches!(next.map(|next| next.moment), Some(Moment::Inside { sign: Sign::Boots, .. })) {
             // It is cut again before it could say.
-            return Ok(Open { cell, found: "not read".to_owned(), since });
+            return Ok(Open { cell, found: "not yet told, as it was cut again first".to_owned(), since });
         }
         let what = format!("{} to start its agent again", cell.node);
         if let Err(error) = self.sees(cell.node, &what, tracer::STARTED).await {
