@@ -17,7 +17,8 @@ const BEFORE_PROPOSAL: [&str; 6] = [
     "etcdserver: rpc not supported for learner",
     "raft proposal dropped",
 ];
-/// What etcd says when the database has reached its quota. Proposals pass through the quota check first.
+/// What etcd says when the database has reached its quota. It looks before it proposes a write and again when it applies
+/// it; the write that passes the first look and not the second is applied, and answered with this all the same.
 const NO_SPACE: &str = "etcdserver: mvcc: database space exceeded";
 /// What etcd says when roles changed while a request was under way; it was applied as a refusal, and may be sent again.
 const OLD_AUTH: &str = "revision of auth store is old";
@@ -36,6 +37,9 @@ pub(super) fn of_write(error: CallError) -> StoreError {
         CallError::NotSent(why) => away(why),
         CallError::Unanswered(why) => StoreError::Unknown { why },
         CallError::Refused(status) => match of_status(&status) {
+            Some(StoreError::Full { why }) => {
+                StoreError::Unknown { why: format!("{why}: make room (compact, defrag, disarm its alarm)") }
+            }
             Some(told) => told,
             None if is_before_proposal(&status) => away(status.message),
             None => StoreError::Unknown { why: status.message },
@@ -70,7 +74,7 @@ pub(super) fn lost(session: SessionId) -> StoreError {
     StoreError::SessionLost { session, why: "etcd does not know its lease; it has expired".to_owned() }
 }
 
-/// Refusals that are final, and after which nothing was written.
+/// Refusals that are final, and after which nothing was written; but see [`NO_SPACE`].
 fn of_status(status: &Status) -> Option<StoreError> {
     let why = status.message.clone();
     match status.code {
@@ -118,6 +122,9 @@ mod tests {
             refused(1, "context canceled"),
             refused(4, "context deadline exceeded"),
         ];
+        let full = refused(code::RESOURCE_EXHAUSTED, NO_SPACE);
+        assert!(!may_go_elsewhere(&full));
+        assert!(matches!(of_write(full), StoreError::Unknown { why } if why.contains("make room")));
         for case in cases {
             assert!(!may_go_elsewhere(&case), "{case}");
             assert!(matches!(of_write(case.clone()), StoreError::Unknown { .. }), "{case}");
@@ -140,7 +147,7 @@ mod tests {
     #[test]
     fn final_refusals_have_their_own_kinds() {
         let of = |code, message| of_write(refused(code, message));
-        assert!(matches!(of(code::RESOURCE_EXHAUSTED, NO_SPACE), StoreError::Full { .. }));
+        assert!(matches!(of_read(refused(code::RESOURCE_EXHAUSTED, NO_SPACE)), StoreError::Full { .. }));
         assert!(matches!(of(code::INVALID_ARGUMENT, "etcdserver: request is too large"), StoreError::Refused { .. }));
         assert!(matches!(
             of(code::INVALID_ARGUMENT, "etcdserver: too many operations in txn request"),

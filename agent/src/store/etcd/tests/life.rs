@@ -78,8 +78,14 @@ fn a_compacted_history_is_told_and_a_small_quota_is_full() {
             }
             assert!(written < 64, "the quota is 16 MiB");
         };
-        assert!(matches!(full, StoreError::Full { .. }), "{full}");
-        assert_eq!(etcd.get(&key(&format!("big/{written}"))).await, Ok(None), "full means not written");
+        assert!(matches!(&full, StoreError::Unknown { why } if why.contains("space exceeded")), "{full}");
+        // The one that filled it may have been written, and no other after it is.
+        let last = etcd.get(&key(&format!("big/{written}"))).await.unwrap();
+        assert!(last.is_none_or(|entry| entry.value == big), "a part of it was written");
+        let next = key(&format!("big/{}", written + 1));
+        let refused = etcd.txn(&Txn::new().put(next.clone(), big.clone())).await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Unknown { why } if why.contains("space exceeded")), "{refused}");
+        assert_eq!(etcd.get(&next).await, Ok(None), "a full etcd writes nothing more");
         assert!(etcd.get(&key(&format!("big/{}", written - 1))).await.unwrap().is_some());
     });
 }

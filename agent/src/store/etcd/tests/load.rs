@@ -195,7 +195,7 @@ async fn write(etcd: Etcd, room: String, stop: Arc<AtomicBool>) -> BTreeMap<Stri
             Ok(Answer::Committed { revision }) => Fate::Written(revision),
             Ok(Answer::Conflict { .. }) => panic!("{key} was written before it was asked for"),
             Err(StoreError::Unknown { .. }) => Fate::Unknown,
-            Err(StoreError::OutOfReach { .. } | StoreError::Full { .. }) => Fate::Undone,
+            Err(StoreError::OutOfReach { .. }) => Fate::Undone,
             Err(error) => panic!("writing {key}: {error}"),
         };
         let told_at = Instant::now();
