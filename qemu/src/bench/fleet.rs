@@ -13,13 +13,13 @@ mod rooms;
 mod three;
 mod timing;
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use self::read::Times;
 use self::roll::Rolled;
+use self::rooms::Site;
 use self::three::{DOOR_PORT, GUEST, Three};
 use self::timing::{Halts, Idle};
 use super::protocol::decide;
@@ -28,23 +28,33 @@ use crate::fleet::trust::Engine;
 use crate::house::House;
 use crate::network;
 
+/// The agent's example that answers on a node's bus.
+const BUS: &str = "nodeless_bus";
+/// A cold build of the agent's dependencies takes four minutes on two busy cores.
+const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
+
 /// Measures all of it. Enters network namespaces: must be called while the process has one thread.
 pub(crate) async fn measure(house: &House) -> Result<Vec<Row>> {
     println!("building the agent (release)");
     release_agent(house)?.attached().await?;
     let mut rows = engines::measure(house).await?;
     rows.extend(decide(house).await?);
-    let program = house.built("release", "hardstand");
-    rows.extend(embedded(&house.evidence("bench-fleet", "embedded")?, &program).await?);
-    rows.extend(etcd(&house.evidence("bench-fleet", "etcd")?, &program).await?);
+    let bus = ["build", "--locked", "--package", "hardstand", "--example", BUS];
+    house.cargo(BUILD_LIMIT)?.args(bus).success().await.context("building what answers on the nodes' buses")?;
+    let site = |engine| -> Result<Site> {
+        let (program, bus) = (house.built("release", "hardstand"), house.built("debug", &format!("examples/{BUS}")));
+        Ok(Site { program, bus, dir: house.evidence("bench-fleet", engine)? })
+    };
+    rows.extend(embedded(site("embedded")?).await?);
+    rows.extend(etcd(site("etcd")?).await?);
     Ok(rows)
 }
 
-async fn embedded(dir: &Path, program: &Path) -> Result<Vec<Row>> {
+async fn embedded(site: Site) -> Result<Vec<Row>> {
     network::enter()?;
     network::bridge::<&str>(&[]).await?;
     println!("three agents on the embedded store");
-    let mut three = Three::up(dir, program, Engine::Embedded).await?;
+    let mut three = Three::up(&site, Engine::Embedded).await?;
     println!("an idle fleet is watched");
     let mut rows = vec![idle_row(&timing::idle(&three).await?)];
     three.apply(&format!("[fleetlock]\nlisten = \"0.0.0.0:{DOOR_PORT}\"\nids = [{GUEST:?}]\n")).await?;
@@ -54,16 +64,16 @@ async fn embedded(dir: &Path, program: &Path) -> Result<Vec<Row>> {
     rows.extend(halt_rows(&timing::halts(&three).await?));
     println!("the fleet is rolled");
     let rolled = roll::roll(&mut three).await?;
-    std::fs::write(dir.join("audit.jsonl"), roll::chain(&three).await?).context("keeping the chain")?;
+    std::fs::write(site.dir.join("audit.jsonl"), roll::chain(&three).await?).context("keeping the chain")?;
     rows.extend(roll_rows(&rolled));
     Ok(rows)
 }
 
-async fn etcd(dir: &Path, program: &Path) -> Result<Vec<Row>> {
+async fn etcd(site: Site) -> Result<Vec<Row>> {
     network::enter()?;
     network::bridge::<&str>(&[]).await?;
     println!("three agents on one member of etcd");
-    let mut three = Three::up(dir, program, Engine::Etcd).await?;
+    let mut three = Three::up(&site, Engine::Etcd).await?;
     Ok(vec![fall_row(&timing::falls(&mut three).await?)])
 }
 

@@ -12,7 +12,7 @@ use crate::house::House;
 
 /// An optimised build of the agent with all its parts takes five minutes on two busy cores.
 const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
-/// Seven thousand fsyncs.
+/// Some twenty thousand fsyncs.
 const RUN_LIMIT: Duration = Duration::from_secs(10 * 60);
 const EMBEDDED: &str = "fenced transaction, embedded";
 const REMOTE: &str = "fenced transaction, remote over mutual TLS";

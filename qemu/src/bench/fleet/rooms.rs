@@ -32,6 +32,8 @@ const UP_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Site {
     /// The agent's program.
     pub(super) program: PathBuf,
+    /// What answers on the nodes' buses.
+    pub(super) bus: PathBuf,
     /// Where the nodes have their directories.
     pub(super) dir: PathBuf,
 }
@@ -61,7 +63,7 @@ impl Room {
         for below in ["state", "helper"] {
             std::fs::create_dir_all(dir.join(below)).with_context(|| format!("making {}", dir.display()))?;
         }
-        let bus = Bus::start(&dir, number, reboots).await?;
+        let bus = Bus::start(&dir, &site.bus, number, reboots).await?;
         let name = &seed.name;
         let text = format!(
             "[node]\nname = \"{name}\"\nrole = \"debian\"\n[metrics]\nlisten = \"0.0.0.0:{METRICS_PORT}\"\n{settings}"

