@@ -46,24 +46,28 @@ impl Member {
                 self.begin(step, None);
                 Ok(Progress::Moved)
             }
-            Turn::Act { permit: Some(txn), journal, step } => match self.link.commit(&txn).await {
-                Ok(Answer::Committed { revision }) => {
-                    let answered_ms = now_ms();
-                    self.write(journal)?;
-                    if now_ms().saturating_sub(answered_ms) <= PERMIT_MS {
-                        self.begin(step, Some(answered_ms));
-                    } else {
-                        tracing::warn!(step = step.word(), "the permit has grown old before the act; asking again");
+            Turn::Act { permit: Some(txn), journal, step } => {
+                // From the question, not the answer: what the permit rests on was seen then, and this process may have
+                // slept in between (S3, S6).
+                let asked_ms = now_ms();
+                match self.link.commit(&txn).await {
+                    Ok(Answer::Committed { revision }) => {
+                        self.write(journal)?;
+                        if now_ms().saturating_sub(asked_ms) <= PERMIT_MS {
+                            self.begin(step, Some(asked_ms));
+                        } else {
+                            tracing::warn!(step = step.word(), "the permit has grown old before the act; asking again");
+                        }
+                        self.link.catch_up(revision).await;
+                        Ok(Progress::Moved)
                     }
-                    self.link.catch_up(revision).await;
-                    Ok(Progress::Moved)
+                    Ok(Answer::Conflict { revision }) => {
+                        self.link.catch_up(revision).await;
+                        Ok(Progress::Waits("the permit was refused; looking again".to_owned()))
+                    }
+                    Err(error) => Ok(Progress::Waits(error.to_string())),
                 }
-                Ok(Answer::Conflict { revision }) => {
-                    self.link.catch_up(revision).await;
-                    Ok(Progress::Waits("the permit was refused; looking again".to_owned()))
-                }
-                Err(error) => Ok(Progress::Waits(error.to_string())),
-            },
+            }
         }
     }
 

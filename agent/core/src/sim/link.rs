@@ -22,7 +22,8 @@ pub(super) struct Pending {
     /// Gone when the journal is written.
     then: Then,
     head: Option<crate::audit::AuditHead>,
-    answered_ms: u64,
+    /// A permit counts from here: what it rests on was seen then.
+    asked_ms: u64,
     permit: Revision,
     /// Which state of the store took it: restores up to then.
     state: u64,
@@ -48,7 +49,7 @@ impl World {
             Op::Put { value: Record::AuditHead(head), .. } => Some(head.clone()),
             _ => None,
         });
-        let pending = Pending { txn: Some(txn), then, head, answered_ms: self.now_ms, permit: 0, state: self.states };
+        let pending = Pending { txn: Some(txn), then, head, asked_ms: self.now_ms, permit: 0, state: self.states };
         if let Some(agent) = &mut self.nodes[node].agent {
             agent.waits_for = Some(id);
         }
@@ -120,9 +121,7 @@ impl World {
         {
             return;
         }
-        let now_ms = self.now_ms;
         let Some((_, pending)) = self.in_flight.iter_mut().find(|(known, _)| *known == id) else { return };
-        pending.answered_ms = now_ms;
         pending.permit = revision;
         let head = pending.head.take();
         let acts = matches!(pending.then, Then::Act { .. });
@@ -168,7 +167,7 @@ impl World {
         }
         let Some((_, pending)) = self.in_flight.iter_mut().find(|(known, _)| *known == id) else { return };
         let Then::Act { journal, .. } = &mut pending.then else { return };
-        if self.now_ms - pending.answered_ms > PERMIT_MS {
+        if self.now_ms - pending.asked_ms > PERMIT_MS {
             self.settle(node, id);
             self.after(1, Event::Wake { node });
             return;
@@ -192,12 +191,12 @@ impl World {
         self.in_flight.extend(on_its_way);
         let Then::Act { step, .. } = pending.then else { return };
         // The helper looks again: an old permit, or one that was used, begins nothing (S3, S11).
-        let fresh = self.now_ms - pending.answered_ms <= PERMIT_MS;
+        let fresh = self.now_ms - pending.asked_ms <= PERMIT_MS;
         let permit = (self.restores, pending.permit);
         let used = self.nodes[node].used_permits.contains(&permit);
         if self.variant == Variant::NoFencing || (fresh && !used) {
             self.nodes[node].used_permits.push(permit);
-            self.check_start(node, &step, pending.answered_ms);
+            self.check_start(node, &step, pending.asked_ms);
             self.begin_step(node, &step);
         }
         self.after(1, Event::Wake { node });
