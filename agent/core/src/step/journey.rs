@@ -79,7 +79,9 @@ impl Court<'_> {
         }
         match (&self.facts.act, &self.facts.drained) {
             (ActState::Ended, Reading::Known(true)) => self.go(journey, Event::DrainSeen),
-            (ActState::None, _) => self.permitted_again(journey, Step::Drain),
+            (ActState::None, _) => {
+                self.gates_before_drain(journey).unwrap_or_else(|| self.permitted_again(journey, Step::Drain))
+            }
             (ActState::Failed { why, next_action }, _) => {
                 self.give_up(journey, format!("draining failed: {why}"), next_action.clone())
             }
@@ -94,6 +96,19 @@ impl Court<'_> {
             }
             _ => Turn::Wait("services are leaving".to_owned()),
         }
+    }
+
+    /// While nothing has left yet, gates are looked at again as before the first permit (S6, S13).
+    fn gates_before_drain(&self, journey: &Journey) -> Option<Turn> {
+        let bad = self.bad_gates(Some(&journey.part.baseline));
+        let bad = bad.first().filter(|_| self.facts.restored == Reading::Known(true))?;
+        let limit = journey.timeouts.drain_seconds;
+        Some(if self.is_over(journey, limit) {
+            let why = format!("not drained after {limit} s: {}", bad.summary);
+            self.give_up(journey, why, "see it on the node: hardstand health".to_owned())
+        } else {
+            Turn::Wait(format!("gate before draining: {}", bad.summary))
+        })
     }
 
     fn drained(&self, journey: &Journey) -> Turn {

@@ -238,6 +238,27 @@ fn s7_the_drain_cut_everywhere() {
             },
             Next::Permitted(Step::Drain, Phase::Draining),
         ),
+        (
+            "S13: the same, and a pool resilvers meanwhile",
+            Phase::Draining,
+            |scene| {
+                restarted(scene);
+                (scene.facts.drained, scene.facts.restored) = (Reading::Known(false), Reading::Known(true));
+                scene.facts.findings = vec![finding("zfs.resilver", Severity::Warn)];
+            },
+            Next::Waits("gate before draining"),
+        ),
+        (
+            "the same, for too long",
+            Phase::Draining,
+            |scene| {
+                restarted(scene);
+                (scene.facts.drained, scene.facts.restored) = (Reading::Known(false), Reading::Known(true));
+                scene.facts.findings = vec![finding("zfs.resilver", Severity::Warn)];
+                scene.journey().phase_since_ms = 0;
+            },
+            Next::Commits(Phase::Restoring),
+        ),
         ("cut after the act", Phase::Draining, restarted, Next::Permitted(Step::Drain, Phase::Draining)),
         ("power cut while it drains", Phase::Draining, power_cut, Next::Permitted(Step::Drain, Phase::Draining)),
         ("drained, and seen", Phase::Draining, |_| {}, Next::Writes(Phase::Drained)),
