@@ -4,10 +4,8 @@
 
 use hardstand_core::journal::{Journal, Journey};
 use hardstand_core::observed::Units;
-use hardstand_core::phase::Phase;
-use hardstand_core::plan::RebootKind;
 use hardstand_core::status::Brief;
-use hardstand_core::step::{ActState, Facts, PackageState};
+use hardstand_core::step::{ActState, Facts, PackageState, Questions};
 use hardstand_core::{Health, Observed, Reading};
 
 use crate::act::{Failure, Platform, errand_of, kernel_of, set_of};
@@ -62,17 +60,18 @@ pub(crate) async fn read(
         same_history: known.same_history,
     };
     let Some(journey) = &journal.journey else { return facts };
-    match journal.phase {
-        Phase::Draining => facts.drained = sources.platform.drained().await,
-        Phase::Patching | Phase::Patched => facts.packages = packages(journey, sources).await,
-        Phase::RebootArmed => {
-            facts.packages = packages(journey, sources).await;
-            if journey.part.reboot.kind == RebootKind::SoftReboot {
-                facts.userspace_since_ms = sources.jobs.userspace_since_ms().await.into();
-            }
-        }
-        Phase::Restoring => facts.restored = restored(journey, sources).await,
-        _ => {}
+    let asked = Questions::of(journal, &facts.act);
+    if asked.drained {
+        facts.drained = sources.platform.drained().await;
+    }
+    if asked.restored {
+        facts.restored = restored(journey, sources).await;
+    }
+    if asked.packages {
+        facts.packages = packages(journey, sources).await;
+    }
+    if asked.userspace {
+        facts.userspace_since_ms = sources.jobs.userspace_since_ms().await.into();
     }
     facts
 }

@@ -124,6 +124,38 @@ pub struct Facts {
     pub same_history: Reading<bool>,
 }
 
+/// What a decision looks at besides a pass and its findings: nothing else is asked of the host, in the agent as in the
+/// simulator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// [`Facts::drained`].
+    pub drained: bool,
+    /// [`Facts::restored`].
+    pub restored: bool,
+    /// [`Facts::packages`].
+    pub packages: bool,
+    /// [`Facts::userspace_since_ms`].
+    pub userspace: bool,
+}
+
+impl Questions {
+    /// What the present phase asks; nothing while no journey is under way.
+    pub fn of(journal: &Journal, act: &ActState) -> Self {
+        let none = Self::default();
+        let Some(journey) = &journal.journey else { return none };
+        match journal.phase {
+            // Before a drain is asked again: has anything left?
+            Phase::Draining => Self { drained: true, restored: *act == ActState::None, ..none },
+            Phase::Patching | Phase::Patched => Self { packages: true, ..none },
+            Phase::RebootArmed => {
+                Self { packages: true, userspace: journey.part.reboot.kind == RebootKind::SoftReboot, ..none }
+            }
+            Phase::Restoring => Self { restored: true, ..none },
+            _ => none,
+        }
+    }
+}
+
 /// What to do now. The executor does it whole, in the order of the fields, and decides again.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Turn {

@@ -36,6 +36,18 @@ async fn ended(act: &Act) -> ActState {
     act.state()
 }
 
+fn nothing_seen() -> Observed {
+    Observed::nothing(Moment::default(), "n1", Role::Debian, "not yet")
+}
+
+fn well() -> Health {
+    Health { node: "n1".to_owned(), verdict: Severity::Ok, findings: Vec::new(), collectors: Vec::new() }
+}
+
+fn known() -> facts::Known {
+    facts::Known { now_ms: 1, gates_good_since_ms: None, act: ActState::None, same_history: Reading::Known(true) }
+}
+
 fn with_packages() -> Journey {
     let mut journey = journey();
     journey.part.packages = parse_simulation(SIMULATION).unwrap();
@@ -78,6 +90,24 @@ async fn a_drain_asks_hooks_stops_what_runs_and_a_restore_gives_back_just_that()
     assert_eq!(ended(&act).await, ActState::Ended);
     assert_eq!(bench.bus.log(), ["start web.service"]);
     assert_eq!(act.platform().restored(&errand).await, Reading::Known(true));
+}
+
+/// Before a drain is asked again, gates are looked at unless something has left: so the facts must say which it is.
+#[tokio::test]
+async fn facts_of_a_drain_that_was_cut_off_tell_whether_anything_has_left() {
+    let bench = Bench::start("[drain]\nunits = [\"web.service\"]\n").await;
+    bench.bus.with(|world| world.units.insert("web.service".to_owned(), "active".to_owned()));
+    let mut act = act(&bench);
+    let (helper, jobs, platform) = (bench.client(), bench.bus.jobs(), act.platform());
+    let sources = facts::Sources { helper: &helper, jobs: &jobs, platform: platform.as_ref() };
+    let mut under_way = journal(Phase::Draining);
+    under_way.journey = Some(journey());
+    let facts = facts::read(&nothing_seen(), &well(), &under_way, &sources, known()).await;
+    assert_eq!((facts.drained, facts.restored), (Reading::Known(false), Reading::Known(true)));
+    act.start(Step::Drain, &journey(), Some(now_ms()));
+    assert_eq!(ended(&act).await, ActState::Ended);
+    let facts = facts::read(&nothing_seen(), &well(), &under_way, &sources, known()).await;
+    assert_eq!((facts.drained, facts.restored), (Reading::Known(true), Reading::Known(false)));
 }
 
 #[tokio::test]
@@ -287,16 +317,9 @@ async fn facts_are_asked_for_in_their_phase_and_proved_from_dpkg() {
     let journey = with_packages();
     act.start(Step::Stage, &journey, None);
     assert_eq!(ended(&act).await, ActState::Ended);
-    let seen = Observed::nothing(Moment::default(), "n1", Role::Debian, "not yet");
-    let health = Health { node: "n1".to_owned(), verdict: Severity::Ok, findings: Vec::new(), collectors: Vec::new() };
+    let (seen, health) = (nothing_seen(), well());
     let (helper, jobs, platform) = (bench.client(), bench.bus.jobs(), act.platform());
     let sources = facts::Sources { helper: &helper, jobs: &jobs, platform: platform.as_ref() };
-    let known = || facts::Known {
-        now_ms: 1,
-        gates_good_since_ms: None,
-        act: ActState::None,
-        same_history: Reading::Known(true),
-    };
     let mut under_way = journal(Phase::Patching);
     under_way.journey = Some(journey);
     let facts = facts::read(&seen, &health, &under_way, &sources, known()).await;

@@ -10,7 +10,7 @@ use crate::health::Severity;
 use crate::phase::Phase;
 use crate::reading::Reading;
 use crate::status::{Brief, Report, Votes};
-use crate::step::{self, ActState, Facts, PackageState};
+use crate::step::{self, ActState, Facts, PackageState, Questions};
 use crate::store::{Key, Record, Txn};
 
 /// How often a node reports while a rollout runs.
@@ -28,6 +28,15 @@ pub(super) struct Reported {
     boot: u64,
     findings: Vec<Brief>,
     up: u64,
+}
+
+/// What a probe says, if it is asked and not blind.
+fn tell<T>(asked: bool, blind: bool, value: T) -> Reading<T> {
+    match (asked, blind) {
+        (false, _) => Reading::unknown("not asked"),
+        (true, true) => Reading::unknown("blind"),
+        (true, false) => Reading::Known(value),
+    }
 }
 
 impl World {
@@ -80,8 +89,8 @@ impl World {
                 Unit::Failed => ActState::Failed { why: "postinst".to_owned(), next_action: "mend it".to_owned() },
             };
         }
+        let asked = Questions::of(&this.journal, &act);
         let blind = host.is_blind(self.now_ms);
-        let tell = |value: bool| if blind { Reading::unknown("blind") } else { Reading::Known(value) };
         let packages = PackageState {
             installed: host.installed,
             whole: host.whole,
@@ -102,13 +111,13 @@ impl World {
             boot_id,
             kernel: Reading::Known(kernel.to_owned()),
             boot_complete: Reading::Known(self.now_ms >= host.complete_ms),
-            userspace_since_ms: Reading::Known(0),
+            userspace_since_ms: tell(asked.userspace, blind, 0),
             findings,
             gates_good_since_ms,
             act,
-            drained: tell(host.drained && !host.serving),
-            restored: tell(host.serving),
-            packages: if blind { Reading::unknown("blind") } else { Reading::Known(packages) },
+            drained: tell(asked.drained, blind, host.drained && !host.serving),
+            restored: tell(asked.restored, blind, host.serving),
+            packages: tell(asked.packages, blind, packages),
             same_history,
         }
     }

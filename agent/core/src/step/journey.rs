@@ -98,10 +98,10 @@ impl Court<'_> {
         }
     }
 
-    /// While nothing has left yet, gates are looked at again as before the first permit (S6, S13).
+    /// Unless something is known to have left, gates are looked at again as before the first permit (S6, S13).
     fn gates_before_drain(&self, journey: &Journey) -> Option<Turn> {
         let bad = self.bad_gates(Some(&journey.part.baseline));
-        let bad = bad.first().filter(|_| self.facts.restored == Reading::Known(true))?;
+        let bad = bad.first().filter(|_| self.facts.restored != Reading::Known(false))?;
         let limit = journey.timeouts.drain_seconds;
         Some(if self.is_over(journey, limit) {
             let why = format!("not drained after {limit} s: {}", bad.summary);

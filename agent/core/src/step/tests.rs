@@ -249,7 +249,27 @@ fn s7_the_drain_cut_everywhere() {
             Next::Waits("gate before draining"),
         ),
         (
-            "the same, for too long",
+            "S6: a probe cannot tell, nor whether anything has left",
+            Phase::Draining,
+            |scene| {
+                restarted(scene);
+                (scene.facts.drained, scene.facts.restored) = (Reading::unknown("blind"), Reading::unknown("blind"));
+                scene.facts.findings = vec![finding("probe", Severity::Unknown)];
+            },
+            Next::Waits("gate before draining"),
+        ),
+        (
+            "a gate turned bad, and something has left",
+            Phase::Draining,
+            |scene| {
+                restarted(scene);
+                (scene.facts.drained, scene.facts.restored) = (Reading::Known(false), Reading::Known(false));
+                scene.facts.findings = vec![finding("zfs.resilver", Severity::Warn)];
+            },
+            Next::Permitted(Step::Drain, Phase::Draining),
+        ),
+        (
+            "nothing has left, and a pool resilvers for too long",
             Phase::Draining,
             |scene| {
                 restarted(scene);
