@@ -12,7 +12,7 @@ use crate::reading::Reading;
 use crate::rollout::SessionRecord;
 use crate::status::{Brief, Report, Votes};
 use crate::store::{Answer, Key, Model, Record, Txn};
-use crate::view::{Seen, View};
+use crate::view::{Flow, Seen, View};
 use crate::window::Opening;
 
 /// The nodes; the first leads.
@@ -73,6 +73,7 @@ impl Fleet {
         for report in self.view.reports.values_mut() {
             report.watched = true;
         }
+        self.view.flow = Flow::steady(NOW_MS);
         committed
     }
 

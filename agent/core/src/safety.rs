@@ -44,7 +44,7 @@ pub(crate) fn blockers_in(
     let sights = sights(view, group, now_ms);
     blockers.extend(slots_of(view, group, &sights, &part.node, part.alone));
     blockers.extend(own_state(view, part, policy, now_ms));
-    blockers.extend(group_gates(&sights, policy, &part.node));
+    blockers.extend(group_gates(view, &sights, policy, &part.node, now_ms));
     blockers.extend(quorum(view, group, &sights, &part.node, now_ms));
     blockers.extend(store_last(view, policy, group, &part.node));
     blockers.extend(ripe(view, policy, part));
@@ -264,11 +264,26 @@ fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<
     blockers
 }
 
-/// Every other node of the group that reports must be well, in maintenance, cast out or neither: the next one would take
-/// its place, and one that came back sick from its own part is the reason to stop (S5, S6, S13).
-fn group_gates(sights: &[Sight<'_>], policy: &Policy, node: &str) -> Vec<Blocker> {
-    let others = sights.iter().filter(|other| other.node != node);
-    others.filter_map(|other| other.report).flat_map(|report| gates_of(report, None, policy)).collect()
+/// Every other node of the group must be well, in maintenance, cast out or neither: the next one would take its place, and
+/// one that came back sick from its own part is the reason to stop (S5, S6, S13). What a node said last stays said: to fall
+/// silent mends nothing, and the room that the group has for one that is down is not for one that was sick. Nor is it for
+/// one that could not speak: the store took nothing for a while, or this leader has just begun to look.
+fn group_gates(view: &View, sights: &[Sight<'_>], policy: &Policy, node: &str, now_ms: u64) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    for other in sights.iter().filter(|other| other.node != node) {
+        let Some(last) = view.reports.get(other.node) else { continue };
+        let mut gates = gates_of(&last.value, None, policy);
+        if other.report.is_none() {
+            let silent = format!("; it has said nothing for {} s", now_ms.saturating_sub(last.changed_ms) / 1_000);
+            gates.iter_mut().for_each(|gate| gate.why.push_str(&silent));
+            if gates.is_empty() && !view.flow.is_steady(now_ms) {
+                let why = format!("{} has not had the time to report, since reports come in again", other.node);
+                gates.push(Blocker::new("node", other.node, why, "wait some seconds: hardstand rollout watch"));
+            }
+        }
+        blockers.append(&mut gates);
+    }
+    blockers
 }
 
 fn gates_of(report: &Report, baseline: Option<&[Brief]>, policy: &Policy) -> Vec<Blocker> {

@@ -33,6 +33,37 @@ pub struct Seen<T> {
     pub watched: bool,
 }
 
+/// Since when reports come in: only then does the silence of one node say something of that node, and not of the store or
+/// of who reads it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// The first and the last report of an unbroken run of them, in milliseconds of this agent's own boot.
+    run_ms: Option<(u64, u64)>,
+}
+
+impl Flow {
+    /// Longest pause between two reports: nodes report every 3 s while a rollout is under way.
+    const PAUSE_MS: u64 = FRESH_MS / 2;
+
+    fn note(&mut self, now_ms: u64) {
+        let unbroken = self.run_ms.filter(|(_, last)| now_ms.saturating_sub(*last) <= Self::PAUSE_MS);
+        self.run_ms = Some((unbroken.map_or(now_ms, |(first, _)| first), now_ms));
+    }
+
+    /// One in which every node has had its time.
+    #[cfg(test)]
+    pub(crate) fn steady(now_ms: u64) -> Self {
+        Self { run_ms: Some((now_ms - FRESH_MS - 1, now_ms)) }
+    }
+
+    /// Whether every node has had [`FRESH_MS`] to speak.
+    pub fn is_steady(&self, now_ms: u64) -> bool {
+        self.run_ms.is_some_and(|(first, last)| {
+            now_ms.saturating_sub(first) > FRESH_MS && now_ms.saturating_sub(last) <= Self::PAUSE_MS
+        })
+    }
+}
+
 /// Everything of the store that decisions look at.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "each is a record documented at its type")]
@@ -47,6 +78,8 @@ pub struct View {
     pub ask: Option<Seen<Ask>>,
     pub sessions: BTreeMap<String, Seen<SessionRecord>>,
     pub reports: BTreeMap<String, Seen<Report>>,
+    /// Whether reports come in at all.
+    pub flow: Flow,
     pub updates: BTreeMap<String, Seen<Updates>>,
     pub outcasts: BTreeMap<String, Seen<Outcast>>,
     pub leases: BTreeMap<(String, u32), Seen<Lease>>,
@@ -68,7 +101,12 @@ impl View {
         self.revision = self.revision.max(change.revision);
         self.heard_ms = Some(now_ms);
         match &change.entry {
-            Some(entry) => self.put(&change.key, entry, Sight::new(now_ms, true)),
+            Some(entry) => {
+                if matches!(change.key, Key::Report(_)) {
+                    self.flow.note(now_ms);
+                }
+                self.put(&change.key, entry, Sight::new(now_ms, true));
+            }
             None => {
                 if change.key == Key::Halt {
                     self.lifted_ms = Some(now_ms);

@@ -9,8 +9,8 @@ use crate::operator;
 use crate::phase::Phase;
 use crate::rollout::{Done, Ending, Probed, RolloutState};
 use crate::status::{Hold, Report};
-use crate::store::{Key, Record, Txn};
-use crate::view::FRESH_MS;
+use crate::store::{Change, Entry, Key, Record, Txn};
+use crate::view::{FRESH_MS, Flow};
 use crate::window::Opening;
 
 /// The check of the blockers for the next node, or `granted NODE`.
@@ -227,14 +227,20 @@ fn s5_s6_s13_findings_of_the_node_and_of_its_group() {
     );
 }
 
-#[test]
-fn s5_a_node_in_maintenance_that_is_sick_stops_the_next() {
+/// Room for two, and no votes.
+fn roomy() -> Fleet {
     let mut policy = policy();
     policy.groups[0].max_down = 2;
     let mut fleet = Fleet::with(policy, |_| {});
     for node in NODES {
         says(&mut fleet, node, |report| report.votes.clear());
     }
+    fleet
+}
+
+#[test]
+fn s5_a_node_in_maintenance_that_is_sick_stops_the_next() {
+    let mut fleet = roomy();
     let grant = fleet.decide().act.expect("granted").1;
     fleet.write(grant);
     let order = fleet.decide().act.expect("ordered").1;
@@ -245,6 +251,60 @@ fn s5_a_node_in_maintenance_that_is_sick_stops_the_next() {
         report.findings = vec![finding("units.failed", Severity::Crit)];
     });
     assert_eq!(answer(&fleet.decide()), "pve2: units.failed");
+    age(&mut fleet, "pve1", FRESH_MS + 1);
+    assert_eq!(answer(&fleet.decide()), "pve2: units.failed", "to fall silent mends nothing");
+}
+
+#[test]
+fn s6_s13_room_for_one_that_is_down_is_not_for_one_that_was_sick_or_could_not_speak() {
+    let silent = |fleet: &mut Fleet| age(fleet, "pve2", FRESH_MS + 1);
+    let says_it = |fleet: &mut Fleet, severity: Severity| {
+        says(fleet, "pve2", |report| {
+            report.votes.clear();
+            report.findings = vec![finding("zfs.resilver", severity)];
+        });
+    };
+    // Reports of another, each so long ago.
+    let heard = |fleet: &mut Fleet, ago_ms: &[u64]| {
+        fleet.view.flow = Flow::default();
+        for (ago_ms, modified) in ago_ms.iter().zip(1_000..) {
+            let mut report = report("nas");
+            report.votes.clear();
+            let entry = Entry { value: Record::Report(Box::new(report)), created: 1, modified };
+            let change = Change { key: Key::Report("nas".to_owned()), entry: Some(entry), revision: modified };
+            fleet.view.apply(&change, NOW_MS - ago_ms);
+        }
+        silent(fleet);
+    };
+    let cases: [(&str, &dyn Fn(&mut Fleet), &str); 8] = [
+        ("another is silent for long: it takes one of two", &silent, "granting pve1"),
+        (
+            "its pool resilvered when it fell silent",
+            &|fleet| {
+                says_it(fleet, Severity::Warn);
+                silent(fleet);
+            },
+            "pve1: zfs.resilver",
+        ),
+        (
+            "a probe of it could not tell when this leader began to look",
+            &|fleet| {
+                says_it(fleet, Severity::Unknown);
+                fleet.view.reports.get_mut("pve2").expect("it reports").watched = false;
+            },
+            "pve1: zfs.resilver",
+        ),
+        ("nobody was heard yet", &|fleet| heard(fleet, &[]), "pve1: node"),
+        ("others are heard, for a moment", &|fleet| heard(fleet, &[0]), "pve1: node"),
+        ("others were heard for long, and then not", &|fleet| heard(fleet, &[13_000, 9_000, 5_001]), "pve1: node"),
+        ("with a gap, as while the store is full", &|fleet| heard(fleet, &[12_000, 6_999, 3_000, 0]), "pve1: node"),
+        ("steadily, for as long as a report is fresh", &|fleet| heard(fleet, &[10_001, 6_000, 2_000]), "granting pve1"),
+    ];
+    for (case, change, expected) in cases {
+        let mut fleet = roomy();
+        change(&mut fleet);
+        assert_eq!(answer(&fleet.decide()), expected, "{case}");
+    }
 }
 
 #[test]

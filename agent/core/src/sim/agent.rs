@@ -74,6 +74,11 @@ impl Agent {
         self.same_history == Reading::Known(false)
     }
 
+    /// Whether it reads this life of the store.
+    pub(super) fn knows(&self, life: &str) -> bool {
+        self.view.incarnation.as_ref().is_some_and(|incarnation| incarnation.value == life)
+    }
+
     pub(super) fn known_seq(&self) -> u64 {
         self.known_head().map_or(0, |head| head.seq)
     }

@@ -66,7 +66,11 @@ impl World {
             Some(Record::AuditHead(head)) => head.seq,
             _ => 0,
         };
-        let lost = self.nodes.iter().any(|node| node.known_seq() > kept);
+        let life = match snapshot.store.get(&Key::Incarnation).map(|entry| entry.value.as_ref()) {
+            Some(Record::Incarnation(life)) => life.clone(),
+            _ => String::new(),
+        };
+        let lost = self.nodes.iter().any(|node| node.known_seq(&life) > kept);
         self.store.restore(snapshot.store);
         self.commit_times.truncate(snapshot.commits);
         self.sessions = snapshot.sessions;
@@ -82,7 +86,7 @@ impl World {
             session.2 = now_ms;
         }
         for node in &mut self.nodes {
-            if node.recorded_seq() > kept {
+            if node.recorded_seq(&life) > kept {
                 node.bereft_ms = Some(now_ms);
             }
             if let Some(agent) = &mut node.agent {

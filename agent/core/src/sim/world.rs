@@ -62,14 +62,16 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The number of the last audit record it has heard of.
-    pub(super) fn known_seq(&self) -> u64 {
-        self.agent.as_ref().map_or(0, Agent::known_seq).max(self.recorded_seq())
+    /// The number of the last audit record it has heard of in this life of the store.
+    pub(super) fn known_seq(&self, life: &str) -> u64 {
+        let agent = self.agent.as_ref().filter(|agent| agent.knows(life));
+        agent.map_or(0, Agent::known_seq).max(self.recorded_seq(life))
     }
 
-    /// The number of the last audit record on its disk.
-    pub(super) fn recorded_seq(&self) -> u64 {
-        self.journal.seen.as_ref().map_or(0, |seen| seen.head.seq)
+    /// The number of the last audit record on its disk, of this life of the store.
+    pub(super) fn recorded_seq(&self, life: &str) -> u64 {
+        let seen = self.journal.seen.as_ref().filter(|seen| seen.incarnation == life);
+        seen.map_or(0, |seen| seen.head.seq)
     }
 }
 
