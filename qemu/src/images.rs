@@ -104,7 +104,7 @@ pub(crate) async fn make(house: &House, recipe: &str) -> Result<()> {
     println!("building the agent's package");
     let package = package(house).await?;
     println!("  {}", package.display());
-    if !house.lock(recipe).is_file() {
+    if !is_locked(house, recipe) {
         println!("locking the packages of {recipe}");
         lock(house, recipe).attached().await?;
     }
@@ -115,6 +115,12 @@ pub(crate) async fn make(house: &House, recipe: &str) -> Result<()> {
     println!("building the image of {recipe}");
     build(house, recipe).attached().await?;
     Ok(())
+}
+
+/// Whether the lab's lock is there, and was made after the recipe was last touched.
+fn is_locked(house: &House, recipe: &str) -> bool {
+    let when = |path: PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    when(house.lock(recipe)).is_some_and(|locked| when(recipe_file(house, recipe)) <= Some(locked))
 }
 
 fn recipe_file(house: &House, recipe: &str) -> PathBuf {

@@ -24,6 +24,8 @@ struct Wish {
 /// What one thread has seen.
 #[derive(Default)]
 struct Tally {
+    /// How many it played: without `--on` a thread stops at its first broken seed.
+    seeds: u64,
     events: u64,
     seconds: u64,
     /// By invariant: how often, and the first seed.
@@ -111,10 +113,10 @@ fn report(name: &str, scenario: &Scenario, wish: &Wish) -> bool {
     let tally = play_all(scenario, wish);
     let took = begin.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let (rate, each) = (wish.seeds as f64 / took, tally.events as f64 / wish.seeds as f64);
+    let (rate, each) = (tally.seeds as f64 / took, tally.events as f64 / tally.seeds as f64);
     println!(
         "{} seeds of {name} under {} faults, {}: {took:.1} s, {rate:.0} seeds/s, {each:.0} events a seed, {} virtual s",
-        wish.seeds,
+        tally.seeds,
         scenario.faults.len(),
         wish.variant.word(),
         tally.seconds
@@ -138,6 +140,7 @@ fn play_all(scenario: &Scenario, wish: &Wish) -> Tally {
         let runs: Vec<_> =
             (0..threads).map(|first| scope.spawn(move || part(scenario, wish, first, threads))).collect();
         runs.into_iter().map(|run| run.join().expect("no seed panics")).fold(Tally::default(), |mut all, tally| {
+            all.seeds += tally.seeds;
             all.events += tally.events;
             all.seconds += tally.seconds;
             for (invariant, (count, first)) in tally.broken {
@@ -154,6 +157,7 @@ fn part(scenario: &Scenario, wish: &Wish, first: u64, threads: u64) -> Tally {
     let mut seed = wish.from + first;
     while seed < wish.from + wish.seeds {
         let outcome = play(scenario, seed, false);
+        tally.seeds += 1;
         tally.events += outcome.events;
         tally.seconds += outcome.seconds;
         if let Some(violation) = outcome.violation {

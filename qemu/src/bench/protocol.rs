@@ -38,7 +38,7 @@ pub(super) async fn measure(house: &House, seeds: u64) -> Result<(Vec<Row>, bool
         let seeds = (seeds / share).max(1);
         let limit = BUILD_LIMIT + SEED_LIMIT * u32::try_from(seeds).unwrap_or(u32::MAX);
         let run = house.build_run(house.built("simulate", "examples/simulate"), limit);
-        let said = run.args(["--fleet", fleet, "--seeds", &seeds.to_string(), "--story"]).output().await?;
+        let said = run.args(["--fleet", fleet, "--seeds", &seeds.to_string(), "--story", "--on"]).output().await?;
         print!("{}", String::from_utf8_lossy(&said.stdout));
         played.push(format!("{fleet} {seeds}"));
         if said.code != Some(0) {

@@ -227,6 +227,9 @@ fn s5_s6_s13_findings_of_the_node_and_of_its_group() {
     );
 }
 
+/// What it is, what is done to the fleet, and what the leader then does.
+type Case<'a> = (&'a str, &'a dyn Fn(&mut Fleet), &'a str);
+
 /// Room for two, and no votes.
 fn roomy() -> Fleet {
     let mut policy = policy();
@@ -276,7 +279,7 @@ fn s6_s13_room_for_one_that_is_down_is_not_for_one_that_was_sick_or_could_not_sp
         }
         silent(fleet);
     };
-    let cases: [(&str, &dyn Fn(&mut Fleet), &str); 8] = [
+    let cases: [Case<'_>; 8] = [
         ("another is silent for long: it takes one of two", &silent, "granting pve1"),
         (
             "its pool resilvered when it fell silent",
