@@ -34,6 +34,12 @@ pub struct History {
     trends: BTreeMap<String, Vec<(f64, f64)>>,
     best: BTreeMap<String, u64>,
     disks: BTreeMap<String, KnownDisk>,
+    /// What else was there and should be, `KIND NAME`, and when it was last seen, seconds since 1970 by this node's clock.
+    things: BTreeMap<String, u64>,
+    /// Findings that a person knows of, by check and subject.
+    acknowledged: BTreeMap<String, Known>,
+    /// When something that should happen from time to time did last, seconds since 1970; or was first looked for.
+    dates: BTreeMap<String, u64>,
     /// Why there is no older memory, where there should be one. Said until the next start.
     #[serde(skip)]
     lost: Option<String>,
@@ -44,6 +50,22 @@ pub struct History {
     last_touched: BTreeMap<String, f64>,
     #[serde(skip)]
     now: Moment,
+}
+
+/// What a person said of a finding: it is known, and need not be told as loudly for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Why, in their words.
+    pub reason: String,
+    /// Until when, seconds since 1970 by this node's clock.
+    pub until_unix_seconds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    /// How bad it was then. What has become worse since is told again.
+    severity: Severity,
+    said: Acknowledgement,
 }
 
 /// A counter as last seen, and its rises.
@@ -69,6 +91,37 @@ pub struct KnownDisk {
     pub comes_and_goes: bool,
     /// When it was last there, seconds since 1970 by this node's clock.
     pub last_seen_unix_seconds: u64,
+}
+
+/// What is missed once it is gone, until a person says that it was taken away on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// A disk, by its key.
+    Disk,
+    /// An iSCSI session, by target and portal.
+    Session,
+    /// A ZFS pool, by its name.
+    Pool,
+    /// A multipath map, by its name.
+    Map,
+    /// An array of disks, by its kernel name.
+    Array,
+}
+
+impl Thing {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Disk, Self::Session, Self::Pool, Self::Map, Self::Array];
+
+    /// The word used on the command line and in the memory.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Session => "session",
+            Self::Pool => "pool",
+            Self::Map => "map",
+            Self::Array => "array",
+        }
+    }
 }
 
 impl History {
@@ -108,6 +161,8 @@ impl History {
     /// Ends a pass: a finding that is gone is forgotten at once, what it was judged by after a while.
     pub(crate) fn end(&mut self) {
         let touched = std::mem::take(&mut self.touched);
+        let unix_seconds = self.now.unix_seconds;
+        self.acknowledged.retain(|_, known| known.said.until_unix_seconds > unix_seconds);
         self.since.retain(|key, _| touched.contains(key));
         let now = self.now.boottime_seconds;
         let last_touched = &mut self.last_touched;
@@ -137,6 +192,32 @@ impl History {
         let since = entry.1;
         self.touched.insert(key);
         since
+    }
+
+    /// Notes that a person knows of a finding as bad as it was in the last pass, for so many seconds; for none, that they
+    /// want to be told again. `false`: there was no such finding that anybody would have to be told of.
+    pub fn acknowledge(&mut self, check: &str, subject: &str, reason: &str, seconds: u64) -> bool {
+        let key = format!("{check} {subject}");
+        if seconds == 0 {
+            return self.acknowledged.remove(&key).is_some();
+        }
+        let Some((severity, _)) = self.since.get(&key).filter(|(severity, _)| *severity > Severity::Info) else {
+            return false;
+        };
+        let until_unix_seconds = self.now.unix_seconds.saturating_add(seconds);
+        let said = Acknowledgement { reason: reason.to_owned(), until_unix_seconds };
+        self.acknowledged.insert(key, Known { severity: *severity, said });
+        true
+    }
+
+    /// What a person said of a finding that is no worse than it was then.
+    pub(crate) fn acknowledgement(&self, check: &str, subject: &str, severity: Severity) -> Option<&Acknowledgement> {
+        if severity <= Severity::Info {
+            return None;
+        }
+        let known = self.acknowledged.get(&format!("{check} {subject}"))?;
+        let holds = severity <= known.severity && known.said.until_unix_seconds > self.now.unix_seconds;
+        holds.then_some(&known.said)
     }
 
     /// How long a condition has held without a break, in seconds; `None` while it does not hold.
@@ -232,14 +313,35 @@ impl History {
             .collect()
     }
 
-    /// Every disk that is remembered, by key.
-    pub fn disks(&self) -> &BTreeMap<String, KnownDisk> {
-        &self.disks
+    /// Remembers the things of a kind that are there and returns the names of those that were and are not.
+    pub(crate) fn missing(&mut self, kind: Thing, present: &BTreeSet<String>) -> Vec<String> {
+        for name in present {
+            self.things.insert(format!("{} {name}", kind.word()), self.now.unix_seconds);
+        }
+        let of_kind = |key: &String| Some(key.strip_prefix(kind.word())?.strip_prefix(' ')?.to_owned());
+        self.things.keys().filter_map(of_kind).filter(|name| !present.contains(name)).collect()
     }
 
-    /// Forgets a disk that was taken out on purpose. Says whether it was remembered.
-    pub fn forget_disk(&mut self, key: &str) -> bool {
-        self.disks.remove(key).is_some()
+    /// When something happened last, by all that was ever told of it; before the first time, when it was first looked for.
+    pub(crate) fn latest(&mut self, key: &str, told: Option<u64>) -> u64 {
+        let now = self.now.unix_seconds;
+        // Before it is told once, the date is that of the first look; that one is no later than now.
+        let latest = self.dates.entry(key.to_owned()).or_insert_with(|| told.unwrap_or(now));
+        *latest = (*latest).max(told.unwrap_or(0));
+        *latest
+    }
+
+    /// What is missed once it is gone, in its order: keys of disks, then the other things.
+    pub fn remembered(&self) -> impl Iterator<Item = &String> {
+        self.disks.keys().chain(self.things.keys())
+    }
+
+    /// Forgets what was taken away on purpose. Says whether it was remembered.
+    pub fn forget(&mut self, kind: Thing, name: &str) -> bool {
+        match kind {
+            Thing::Disk => self.disks.remove(name).is_some(),
+            other => self.things.remove(&format!("{} {name}", other.word())).is_some(),
+        }
     }
 }
 
@@ -336,5 +438,31 @@ mod tests {
         at(&mut read, 10.0);
         assert_eq!(read.since("check", "subject", Severity::Warn), 1_000);
         assert_eq!(read.risen("c", 41, 100.0, true), 41);
+    }
+
+    #[test]
+    fn a_finding_is_known_for_its_time_and_as_bad_as_it_was() {
+        let mut history = History::default();
+        at(&mut history, 0.0);
+        assert!(!history.acknowledge("check", "subject", "known", 60), "nothing was found yet");
+        history.since("check", "subject", Severity::Warn);
+        history.since("check", "well", Severity::Ok);
+        assert!(history.acknowledge("check", "subject", "known", 60));
+        assert!(!history.acknowledge("check", "well", "known", 60));
+        let known = |history: &History, severity| history.acknowledgement("check", "subject", severity).is_some();
+        assert!(known(&history, Severity::Warn));
+        assert!(!known(&history, Severity::Crit), "worse than it was");
+        assert!(!known(&history, Severity::Info), "nothing to be told");
+        at(&mut history, 59.0);
+        assert!(known(&history, Severity::Warn));
+        at(&mut history, 60.0);
+        assert!(!known(&history, Severity::Warn));
+        history.end();
+        assert!(history.acknowledged.is_empty());
+        at(&mut history, 61.0);
+        history.since("check", "subject", Severity::Warn);
+        assert!(history.acknowledge("check", "subject", "known", 60));
+        assert!(history.acknowledge("check", "subject", "", 0), "and taken back");
+        assert!(!known(&history, Severity::Warn) && !history.acknowledge("check", "subject", "", 0));
     }
 }

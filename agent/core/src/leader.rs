@@ -187,7 +187,7 @@ impl Throne<'_> {
                 continue;
             }
             open = true;
-            if leased.contains(part.node.as_str()) || blocked_groups.contains(part.group.as_str()) {
+            if blocked_groups.contains(part.group.as_str()) || leased.contains(part.node.as_str()) {
                 // Its turn is now, or comes after one of its group that waits.
                 continue;
             }

@@ -23,6 +23,7 @@ pub mod rollout;
 pub mod safety;
 pub mod settings;
 pub mod sim;
+pub mod standing;
 pub mod status;
 pub mod step;
 pub mod store;
@@ -31,7 +32,7 @@ pub mod view;
 pub mod window;
 
 pub use health::{Finding, Gate, Health, Severity, judge};
-pub use history::History;
+pub use history::{History, Thing};
 pub use observed::Observed;
 pub use reading::{CollectorState, Reading, Sample};
 pub use settings::Settings;

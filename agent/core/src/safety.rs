@@ -33,7 +33,7 @@ pub(crate) fn blockers_in(
 ) -> Vec<Blocker> {
     let mut blockers = permission(view, opening, now_ms);
     let Some(policy) = view.policy.as_ref().map(|policy| &policy.value) else {
-        blockers.push(Blocker::new("fleet", "fleet", "no policy is applied", "hardstand fleet apply fleet.toml"));
+        blockers.push(no_policy());
         return blockers;
     };
     let Some(group) = group.filter(|group| group.nodes.contains(&part.node)) else {
@@ -50,6 +50,32 @@ pub(crate) fn blockers_in(
     blockers.extend(ripe(view, policy, part));
     blockers.extend(services::blockers(view, policy, now_ms));
     blockers
+}
+
+/// Why a node may not go down now, whatever is planned for it: the halt, the node itself, and what its going would take
+/// from the others. Approval, windows and what it would install are a rollout's matter and left out.
+pub fn gates(view: &View, node: &str, now_ms: u64) -> Vec<Blocker> {
+    let Some(policy) = view.policy.as_ref().map(|policy| &policy.value) else { return vec![no_policy()] };
+    let Some(group) = policy.groups.iter().find(|group| group.nodes.iter().any(|name| name == node)) else {
+        let why = format!("{node} is in no group of the applied policy");
+        return vec![Blocker::new("fleet", node, why, "hardstand fleet show; then hardstand fleet apply fleet.toml")];
+    };
+    let sights = sights(view, group, now_ms);
+    let mut blockers: Vec<Blocker> = halted(view).into_iter().collect();
+    blockers.extend(slots_of(view, group, &sights, node, false));
+    blockers.extend(itself(view, node, None, policy, now_ms));
+    blockers.extend(group_gates(view, &sights, policy, node, now_ms));
+    blockers.extend(quorum(view, group, &sights, node, now_ms));
+    blockers
+}
+
+fn no_policy() -> Blocker {
+    Blocker::new("fleet", "fleet", "no policy is applied", "hardstand fleet apply fleet.toml")
+}
+
+fn halted(view: &View) -> Option<Blocker> {
+    let halt = &view.halt.as_ref()?.value;
+    Some(Blocker::new("halt", "fleet", &halt.reason, &halt.next_action))
 }
 
 /// A node that hosts the embedded store goes when every other node of the plan is done, whatever its group (S15).
@@ -120,9 +146,7 @@ fn permission(view: &View, opening: &Opening, now_ms: u64) -> Vec<Blocker> {
         let why = "the store is out of reach";
         blockers.push(Blocker::new("store", "store", why, "see its hosts: hardstand health"));
     }
-    if let Some(halt) = &view.halt {
-        blockers.push(Blocker::new("halt", "fleet", &halt.value.reason, &halt.value.next_action));
-    }
+    blockers.extend(halted(view));
     match view.rollout.as_ref().map(|rollout| rollout.value.state) {
         Some(RolloutState::Running) => {}
         Some(state) => {
@@ -186,14 +210,23 @@ struct Sight<'a> {
     down: Option<String>,
     /// What it says of itself now.
     report: Option<&'a Report>,
+    /// What it said last, however long ago.
+    last: Option<&'a Seen<Report>>,
 }
 
 fn sights<'a>(view: &'a View, group: &'a Group, now_ms: u64) -> Vec<Sight<'a>> {
-    group.nodes.iter().map(|node| sight(view, node, now_ms)).collect()
+    group.nodes.iter().map(|node| sight(view, Some(group), node, now_ms)).collect()
 }
 
-fn sight<'a>(view: &'a View, node: &'a str, now_ms: u64) -> Sight<'a> {
-    let (report, silent) = match fresh(view, node, now_ms) {
+/// A node's lease lies with its group, where the group is known: all leases of a large fleet are not looked through.
+fn holds_lease(view: &View, group: Option<&Group>, node: &str) -> bool {
+    group.is_some_and(|group| leases_of(view, group).any(|(_, lease)| lease.value.node == node))
+        || view.lease_of(node).is_some()
+}
+
+fn sight<'a>(view: &'a View, group: Option<&Group>, node: &'a str, now_ms: u64) -> Sight<'a> {
+    let last = view.reports.get(node);
+    let (report, silent) = match fresh(last, now_ms) {
         Ok(report) => (Some(report), None),
         Err(why) => (None, Some(why)),
     };
@@ -202,20 +235,20 @@ fn sight<'a>(view: &'a View, node: &'a str, now_ms: u64) -> Sight<'a> {
     } else if !view.sessions.contains_key(node) {
         Some("is not heard of (its agent has no session)".to_owned())
     } else {
-        let unpermitted = report.filter(|report| report.phase.is_disruptive() && view.lease_of(node).is_none());
+        let unpermitted = report.filter(|report| report.phase.is_disruptive() && !holds_lease(view, group, node));
         silent.or_else(|| unpermitted.map(|report| format!("is {} without a lease", report.phase)))
     };
-    Sight { node, down, report }
+    Sight { node, down, report, last }
 }
 
 /// Why a node counts as down or unknown without our permit; `None`: it is known to be up (D of the invariants).
 pub fn down(view: &View, node: &str, now_ms: u64) -> Option<String> {
-    sight(view, node, now_ms).down
+    sight(view, None, node, now_ms).down
 }
 
 /// What a node says of itself now; or why that is not known.
-fn fresh<'a>(view: &'a View, node: &str, now_ms: u64) -> Result<&'a Report, String> {
-    let report = view.reports.get(node).ok_or("has never reported")?;
+fn fresh(last: Option<&Seen<Report>>, now_ms: u64) -> Result<&Report, String> {
+    let report = last.ok_or("has never reported")?;
     if !report.watched {
         return Err("has not reported since this leader looks".to_owned());
     }
@@ -226,15 +259,14 @@ fn fresh<'a>(view: &'a View, node: &str, now_ms: u64) -> Result<&'a Report, Stri
     Ok(&report.value)
 }
 
-/// The node itself: known, idle, sound, and offering exactly what was planned.
-fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<Blocker> {
-    let node = part.node.as_str();
+/// The node itself: known, idle, and sound.
+fn itself(view: &View, node: &str, baseline: Option<&[Brief]>, policy: &Policy, now_ms: u64) -> Vec<Blocker> {
     if let Some(why) = down(view, node, now_ms) {
         let way_out = format!("see it on {node}: systemctl status hardstand-agent");
         return vec![Blocker::new("node", node, format!("{node} {why}"), way_out)];
     }
     let Some(report) = view.reports.get(node).map(|report| &report.value) else { return Vec::new() };
-    let mut blockers = gates_of(report, Some(&part.baseline), policy);
+    let mut blockers = gates_of(report, baseline, policy);
     if let Some(hold) = &report.hold {
         blockers.push(Blocker::new("hold", node, &hold.reason, &hold.next_action));
     }
@@ -242,6 +274,17 @@ fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<
         let why = format!("its step machine is in {}", report.phase);
         blockers.push(Blocker::new("phase", node, why, format!("see it: hardstand node show {node}")));
     }
+    blockers
+}
+
+/// The node itself, offering exactly what was planned.
+fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<Blocker> {
+    let node = part.node.as_str();
+    let mut blockers = itself(view, node, Some(&part.baseline), policy, now_ms);
+    if down(view, node, now_ms).is_some() {
+        return blockers;
+    }
+    let Some(report) = view.reports.get(node).map(|report| &report.value) else { return blockers };
     if let Some((_, plan)) = view.plan()
         && plan.value.serial < report.plan_floor
     {
@@ -271,7 +314,7 @@ fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<
 fn group_gates(view: &View, sights: &[Sight<'_>], policy: &Policy, node: &str, now_ms: u64) -> Vec<Blocker> {
     let mut blockers = Vec::new();
     for other in sights.iter().filter(|other| other.node != node) {
-        let Some(last) = view.reports.get(other.node) else { continue };
+        let Some(last) = other.last else { continue };
         let mut gates = gates_of(&last.value, None, policy);
         if other.report.is_none() {
             let silent = format!("; it has said nothing for {} s", now_ms.saturating_sub(last.changed_ms) / 1_000);
@@ -308,7 +351,7 @@ fn quorum(view: &View, group: &Group, sights: &[Sight<'_>], node: &str, now_ms: 
     let mut blockers = Vec::new();
     for votes in &own.value.votes {
         let strangers = votes.voters.iter().filter(|voter| !group.nodes.contains(voter));
-        let strangers: Vec<Sight<'_>> = strangers.map(|voter| sight(view, voter, now_ms)).collect();
+        let strangers: Vec<Sight<'_>> = strangers.map(|voter| sight(view, None, voter, now_ms)).collect();
         let up = sights.iter().chain(&strangers).filter(|sight| sight.down.is_none());
         let fresh: BTreeMap<&str, &Report> = up.filter_map(|sight| Some((sight.node, sight.report?))).collect();
         let seen_by_all = |voter: &str| {

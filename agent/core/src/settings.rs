@@ -90,6 +90,31 @@ pub struct NodeSettings {
     pub name: Option<String>,
     /// Role.
     pub role: Role,
+    /// Systems that must be there: one that is not is critical and blocks. Others are looked at where they are.
+    pub expect: Vec<Expected>,
+}
+
+/// A system that is not there by nature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// iSCSI sessions of this node.
+    IscsiInitiator,
+    /// A multipath map.
+    Multipath,
+    /// An imported ZFS pool.
+    Zfs,
+}
+
+impl Expected {
+    /// The word used in configuration and output.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::IscsiInitiator => "iscsi-initiator",
+            Self::Multipath => "multipath",
+            Self::Zfs => "zfs",
+        }
+    }
 }
 
 /// `[probe]`, in seconds.
@@ -220,6 +245,12 @@ pub struct Thresholds {
     pub filesystem_full_warn_hours: f64,
     /// Critical when a filesystem will be full within this many hours at its present rate.
     pub filesystem_full_crit_hours: f64,
+    /// Warn when more than this share of a ZFS pool is used (percent).
+    pub pool_used_warn_percent: f64,
+    /// Critical when more than this share of a ZFS pool is used (percent).
+    pub pool_used_crit_percent: f64,
+    /// Warn when the last scrub of a ZFS pool that ended is older than this (days).
+    pub scrub_age_warn_days: f64,
     /// Warn when more than this share of packets had errors (percent).
     pub nic_error_warn_percent: f64,
     /// Warn above this disk temperature (Celsius).
@@ -283,6 +314,9 @@ impl Default for Thresholds {
             inodes_free_crit_percent: 3.0,
             filesystem_full_warn_hours: 24.0,
             filesystem_full_crit_hours: 4.0,
+            pool_used_warn_percent: 80.0,
+            pool_used_crit_percent: 90.0,
+            scrub_age_warn_days: 35.0,
             nic_error_warn_percent: 1.0,
             disk_temperature_warn_celsius: 60.0,
             disk_temperature_crit_celsius: 70.0,

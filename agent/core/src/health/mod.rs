@@ -2,24 +2,34 @@
 //!
 //! It must never take an unknown for healthy, and never read anything but its arguments.
 
+mod checks;
 mod clock;
 mod cpu;
 mod disks;
 mod filesystems;
+mod iscsi;
 mod kernel;
+mod md;
 mod memory;
+mod multipath;
 mod nics;
 mod packages;
 mod sensors;
 mod units;
+mod zfs;
+mod zpool;
 
 #[cfg(test)]
 mod tests;
 
+pub use checks::{CHECKS, Check};
 use serde::{Deserialize, Serialize};
 
+use crate::history::Acknowledgement;
 use crate::observed::{Collector, Observed};
-use crate::settings::Thresholds;
+use crate::settings::{Expected, Thresholds};
+use crate::standing::{Standing, Subject};
+use crate::window::Civil;
 use crate::{History, Settings};
 
 /// How bad a finding is. The order is the order of the verdict: what cannot be known is worse than a warning,
@@ -79,8 +89,11 @@ pub struct Finding {
     pub summary: String,
     /// What was seen, and what an operator can do, in a sentence.
     pub evidence: String,
-    /// Since when it has had this severity, seconds since 1970 by this node's clock.
+    /// Since when it has been as bad as it is, seconds since 1970 by this node's clock.
     pub since_unix_seconds: u64,
+    /// What a person said of it. Its severity is no worse than info then; its gate stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
 }
 
 /// All findings of one pass.
@@ -126,6 +139,11 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     filesystems::judge(&mut court);
     nics::judge(&mut court);
     disks::judge(&mut court);
+    zfs::judge(&mut court);
+    zpool::judge(&mut court);
+    iscsi::judge(&mut court);
+    multipath::judge(&mut court);
+    md::judge(&mut court);
     clock::judge(&mut court);
     units::judge(&mut court);
     kernel::judge(&mut court);
@@ -170,16 +188,56 @@ impl Court<'_> {
         summary: impl Into<String>,
         evidence: impl Into<String>,
     ) {
+        debug_assert!(CHECKS.iter().any(|known| known.name == check), "{check} is not in the table of checks");
         let since_unix_seconds = self.history.since(check, subject, severity);
+        let acknowledged = self.history.acknowledgement(check, subject, severity).cloned();
+        let (mut summary, mut evidence) = (summary.into(), evidence.into());
+        let severity = match &acknowledged {
+            None => severity,
+            Some(Acknowledgement { reason, until_unix_seconds }) => {
+                let until = Civil::from_seconds(i64::try_from(*until_unix_seconds).unwrap_or(i64::MAX));
+                summary = format!("(acknowledged) {summary}");
+                evidence = format!("{} that is acknowledged until {until} UTC: {reason}; {evidence}", severity.word());
+                Severity::Info
+            }
+        };
         self.findings.push(Finding {
             check: check.to_owned(),
             subject: subject.to_owned(),
             severity,
             gate,
-            summary: summary.into(),
-            evidence: evidence.into(),
+            summary,
+            evidence,
             since_unix_seconds,
+            acknowledged,
         });
+    }
+
+    /// Records whether a system that is declared is there, by how many of its things are.
+    fn expected(&mut self, check: &str, expected: Expected, things: &str, count: usize, next: &str) {
+        if !self.settings.node.expect.contains(&expected) {
+            return;
+        }
+        let name = (check, expected.word());
+        if count > 0 {
+            return self.ok(name, format!("{count} {things}"));
+        }
+        let evidence = format!("it is declared in [node] expect, and there is none; {next}");
+        self.find(name, Severity::Crit, Gate::Blocks, format!("no {things}"), evidence);
+    }
+
+    /// Records how something stands by a report's own words. Whatever is not ok keeps the node up: less redundancy than it
+    /// should have is a warning, and no time to take the rest away.
+    fn stands(&mut self, check: &str, subject: &Subject, seen: impl Into<String>, next: &str) {
+        let name = (check, subject.name.as_str());
+        let severity = match subject.state {
+            Standing::Ok => return self.ok(name, seen),
+            Standing::Degraded => Severity::Warn,
+            Standing::Unknown => Severity::Unknown,
+            Standing::Failed => Severity::Crit,
+        };
+        let why = subject.why.as_deref().unwrap_or(severity.word());
+        self.find(name, severity, Gate::Blocks, format!("{}: {why}", subject.name), format!("{why}; {next}"));
     }
 
     /// Records that something is as it should be, with what was seen.

@@ -60,7 +60,7 @@ fn unit(name: &str, active: &str) -> Unit {
 }
 
 /// A node on which nothing is wrong, `seconds` after it was first seen.
-fn well(seconds: f64) -> Observed {
+pub(super) fn well(seconds: f64) -> Observed {
     let at = Moment { boottime_seconds: 1_000.0 + seconds, unix_seconds: 1_700_000_000 + seconds as u64 };
     let mut seen = Observed::nothing(at, "node", Role::Debian, "not read");
     let idle = CpuTimes { user: 10.0, idle: 990.0 + seconds, ..CpuTimes::default() };
@@ -104,6 +104,11 @@ fn well(seconds: f64) -> Observed {
         transmit: [0, 1_000, 0, 0],
     };
     seen.nics = Sample::fresh(vec![nic], 0.0);
+    seen.zfs = Sample::fresh(None, 0.0);
+    seen.zpool = Sample::fresh(None, 0.0);
+    seen.multipath = Sample::fresh(None, 0.0);
+    seen.md = Sample::fresh(Vec::new(), 0.0);
+    seen.iscsi = Sample::fresh(None, 0.0);
     seen.disks = Sample::fresh(vec![disk("nvme0n1", "S1")], 0.0);
     seen.smart = Sample::fresh(BTreeMap::from([("S1".to_owned(), nvme(3))]), 0.0);
     let clock = Clock {
@@ -167,7 +172,7 @@ fn inventory(microcode: &[&str]) -> crate::observed::Inventory {
     }
 }
 
-fn value<T>(sample: &mut Sample<T>) -> &mut T {
+pub(super) fn value<T>(sample: &mut Sample<T>) -> &mut T {
     match &mut sample.reading {
         Reading::Known(value) => value,
         Reading::Unknown { why } => panic!("the well node lacks a value: {why}"),
@@ -427,8 +432,8 @@ fn a_usb_stick_may_go_and_a_disk_may_be_forgotten() {
     value(&mut seen.disks).push(stick);
     judge(&seen, &settings, &mut history);
     assert_eq!(said(&judge(&well(10.0), &settings, &mut history)), ["disk.present sdb STICK info None"]);
-    assert!(history.forget_disk("STICK"));
-    assert!(!history.forget_disk("STICK"));
+    assert!(history.forget(crate::Thing::Disk, "STICK"));
+    assert!(!history.forget(crate::Thing::Disk, "STICK"));
     assert_eq!(said(&judge(&well(20.0), &settings, &mut history)), [""; 0]);
 }
 
@@ -450,4 +455,25 @@ fn since_is_when_the_severity_changed_and_not_when_it_was_last_seen() {
 fn a_memory_that_was_lost_is_said() {
     let mut history = History::lost("history.json is torn at line 1");
     assert_eq!(said(&judge(&well(0.0), &Settings::default(), &mut history)), ["agent.history agent warn Warns"]);
+}
+
+#[test]
+fn what_is_acknowledged_is_told_as_known_and_keeps_its_gate() {
+    let mut history = History::default();
+    let mut seen = well(0.0);
+    let pool = |state: &str| crate::observed::ZfsPool { name: "tank".to_owned(), state: Some(state.to_owned()) };
+    seen.zfs = Sample::fresh(Some(vec![pool("DEGRADED")]), 0.0);
+    judge(&seen, &Settings::default(), &mut history);
+    assert!(history.acknowledge("zfs.pool", "tank", "a disk is on its way", 3_600));
+    let health = judge(&seen, &Settings::default(), &mut history);
+    let found = health.findings.iter().find(|finding| finding.check == "zfs.pool").unwrap();
+    assert_eq!((found.severity, found.gate), (Severity::Info, Gate::Blocks));
+    assert_eq!(found.summary, "(acknowledged) pool tank DEGRADED");
+    let words = "crit that is acknowledged until ";
+    assert!(found.evidence.starts_with(words) && found.evidence.contains(" UTC: a disk is on its way; "), "{found:?}");
+    assert_eq!(found.acknowledged.as_ref().unwrap().reason, "a disk is on its way");
+    history.acknowledge("zfs.pool", "tank", "", 0);
+    let health = judge(&seen, &Settings::default(), &mut history);
+    let found = health.findings.iter().find(|finding| finding.check == "zfs.pool").unwrap();
+    assert_eq!((found.severity, &found.acknowledged), (Severity::Crit, &None));
 }

@@ -2,27 +2,50 @@
 //!
 //! It must never hold an opinion: severities are made in `health`.
 
+mod apt;
 mod boot;
+mod ceph;
 mod clock;
 mod disk;
 mod filesystem;
 mod inventory;
+mod iscsi;
+mod kubernetes;
 mod load;
+mod md;
+mod multipath;
+mod needrestart;
 mod nic;
 mod packages;
+mod proxmox;
+mod quorum;
 mod units;
+mod zfs;
 
 use serde::{Deserialize, Serialize};
 
+pub use apt::{AptCount, AptSimulation};
 pub use boot::{Kernel, KernelImage, RebootReason};
+pub use ceph::{
+    CephBucket, CephCheck, CephHealth, CephMds, CephMgr, CephMons, CephOkToStop, CephOsd, CephOsdCounts, CephOsdTree,
+    CephPgState, CephPgs, CephScopedFlags, CephStatus,
+};
 pub use clock::Clock;
 pub use disk::{AtaSmart, Disk, DiskId, NvmeSmart, PowerState, ScsiSmart, Smart, SmartDetail, Transport};
 pub use filesystem::{Filesystem, Space};
 pub use inventory::{BootEntry, CpuInfo, Dimm, Dmi, FirmwareType, Inventory, NicInfo, Tpm};
+pub use iscsi::{IscsiDevice, IscsiSession, IscsiSessions};
+pub use kubernetes::{DrainedNode, EvictionAnswer, Evictions};
 pub use load::{Cpu, CpuTimes, Memory, Pressure, PressureLine, Sensor, SensorKind};
+pub use md::MdArray;
+pub use multipath::{MultipathMap, MultipathPath, PathGroup};
+pub use needrestart::Needrestart;
 pub use nic::{Nic, OperState};
 pub use packages::{HalfConfigured, Packages, PendingPackage};
+pub use proxmox::{PveHa, PveHaEntry, PveResource, PveResources};
+pub use quorum::{Quorum, QuorumMember};
 pub use units::{Unit, Units};
+pub use zfs::{PoolScan, PoolSpace, PoolStatus, ScanKind, ScanState, Vdev, ZfsPool, ZpoolReport};
 
 use crate::reading::{CollectorState, Sample};
 
@@ -85,6 +108,16 @@ pub struct Observed {
     pub filesystems: Sample<Vec<Filesystem>>,
     /// Network interfaces.
     pub nics: Sample<Vec<Nic>>,
+    /// Imported ZFS pools; nothing where the kernel has no ZFS.
+    pub zfs: Sample<Option<Vec<ZfsPool>>>,
+    /// What ZFS's own tool reports of the pools; nothing where none is imported.
+    pub zpool: Sample<Option<ZpoolReport>>,
+    /// iSCSI sessions as an initiator; nothing where the kernel has no iSCSI.
+    pub iscsi: Sample<Option<IscsiSessions>>,
+    /// Multipath maps; nothing where the kernel has none.
+    pub multipath: Sample<Option<Vec<MultipathMap>>>,
+    /// Arrays of software RAID.
+    pub md: Sample<Vec<MdArray>>,
     /// Whole disks, as the kernel lists them now.
     pub disks: Sample<Vec<Disk>>,
     /// SMART and NVMe health by disk key ([`DiskId::key`]); absent where a disk has no such thing.
@@ -145,6 +178,26 @@ macro_rules! for_each_sample {
             $body
         }
         {
+            let ($name, $sample) = ("zfs", &observed.zfs);
+            $body
+        }
+        {
+            let ($name, $sample) = ("zpool", &observed.zpool);
+            $body
+        }
+        {
+            let ($name, $sample) = ("iscsi", &observed.iscsi);
+            $body
+        }
+        {
+            let ($name, $sample) = ("multipath", &observed.multipath);
+            $body
+        }
+        {
+            let ($name, $sample) = ("md", &observed.md);
+            $body
+        }
+        {
             let ($name, $sample) = ("disks", &observed.disks);
             $body
         }
@@ -185,6 +238,11 @@ impl Observed {
             sensors: Sample::never(why),
             filesystems: Sample::never(why),
             nics: Sample::never(why),
+            zfs: Sample::never(why),
+            zpool: Sample::never(why),
+            iscsi: Sample::never(why),
+            multipath: Sample::never(why),
+            md: Sample::never(why),
             disks: Sample::never(why),
             smart: Sample::never(why),
             clock: Sample::never(why),

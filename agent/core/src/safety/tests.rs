@@ -411,3 +411,25 @@ fn s5_s6_a_declared_service_that_is_down_or_unknown_blocks() {
     lenient.gates.tolerate = vec!["service:wik".to_owned()];
     assert_eq!(answer(&Fleet::with(lenient, |_| {}).decide()), "pve1: service");
 }
+
+#[test]
+fn gates_ask_for_no_plan_and_hide_nothing_else() {
+    let checks = |change: fn(&mut Fleet)| {
+        let mut fleet = Fleet::under_way();
+        fleet.view.rollout = None;
+        change(&mut fleet);
+        let gates = super::gates(&fleet.view, "pve1", NOW_MS);
+        gates.iter().map(|gate| gate.check.clone()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(checks(|_| {}), "", "no rollout is needed");
+    assert_eq!(checks(|fleet| drop(fleet.view.sessions.remove("pve2"))), "group.max_down quorum");
+    assert_eq!(checks(|fleet| age(fleet, "pve1", FRESH_MS + 1)), "node");
+    fn sick(report: &mut Report) {
+        report.findings = vec![finding("zfs.pool", Severity::Crit)];
+    }
+    assert_eq!(checks(|fleet| says(fleet, "pve1", sick)), "zfs.pool");
+    assert_eq!(checks(|fleet| says(fleet, "pve2", sick)), "zfs.pool");
+    assert_eq!(checks(|fleet| fleet.view.policy = None), "fleet");
+    let fleet = Fleet::under_way();
+    assert_eq!(super::gates(&fleet.view, "stranger", NOW_MS)[0].check, "fleet");
+}

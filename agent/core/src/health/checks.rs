@@ -1,0 +1,95 @@
+//! Every check there is, in one place: what alert rules, dashboards and the court itself go by.
+//!
+//! It must never lack a check that the rules find something by: the court refuses it in tests.
+
+/// One check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check {
+    /// Its name; the part before the point is its group.
+    pub name: &'static str,
+    /// What is wrong when it is not ok, in a few words.
+    pub about: &'static str,
+}
+
+impl Check {
+    /// The system it belongs to: `zfs` of `zfs.pool`.
+    pub fn group(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or(self.name)
+    }
+}
+
+const fn check(name: &'static str, about: &'static str) -> Check {
+    Check { name, about }
+}
+
+/// All of them, by name.
+pub const CHECKS: [Check; 55] = [
+    check("agent.history", "the agent has lost its memory of earlier passes"),
+    check("agent.journal", "the agent's journal cannot be used"),
+    check("clock.offset", "the clock is off"),
+    check("clock.sync", "the clock is not synchronised"),
+    check("collector", "something cannot be read, so nothing is known of it"),
+    check("cpu.busy", "the processors are busy"),
+    check("cpu.load", "more wants to run than there are processors"),
+    check("cpu.microcode", "processors run different microcode"),
+    check("cpu.throttled", "processors are slowed down by heat"),
+    check("cpu.vulnerability", "the processors are vulnerable"),
+    check("disk.io_errors", "commands to a disk fail"),
+    check("disk.present", "a disk is gone"),
+    check("disk.smart", "a disk fails, wears out, or does not tell its health"),
+    check("disk.state", "the kernel does not talk to a disk any more"),
+    check("disk.temperature", "a disk is hot"),
+    check("filesystem.errors", "a filesystem has errors"),
+    check("filesystem.inodes", "a filesystem runs out of inodes"),
+    check("filesystem.readonly", "a filesystem became read-only"),
+    check("filesystem.space", "a filesystem is full, or soon will be"),
+    check("filesystem.stuck", "a filesystem does not answer"),
+    check("fleet.hold", "the node stands still until a person has looked"),
+    check("fleet.store", "the fleet's store is not reached"),
+    check("iscsi.disks", "an iSCSI session has fewer disks than it had"),
+    check("iscsi.expected", "there is no iSCSI session, and there should be"),
+    check("iscsi.session", "an iSCSI session does not stand, or is gone"),
+    check("kernel.reboot_needed", "the node wants to be rebooted"),
+    check("md.array", "an array of disks is degraded, or gone"),
+    check("memory.available", "memory is short"),
+    check("memory.ecc", "memory has errors"),
+    check("memory.oom", "a process was killed for lack of memory"),
+    check("multipath.expected", "there is no multipath map, and there should be"),
+    check("multipath.map", "a multipath map does not stand, or is gone"),
+    check("multipath.paths", "a multipath map has fewer paths than it had"),
+    check("nic.bond", "a bond has lost a link"),
+    check("nic.errors", "an interface has errors"),
+    check("nic.link", "an interface has no link"),
+    check("nic.speed", "an interface is slower than it was"),
+    check("packages.half_configured", "a package was left half installed"),
+    check("packages.held", "packages are held back"),
+    check("packages.lists_age", "the package lists are old"),
+    check("packages.pending", "updates are pending, or that is not known"),
+    check("packages.security", "security updates have been pending for long"),
+    check("sensor.fan", "a fan stands still"),
+    check("sensor.temperature", "something is hot"),
+    check("sensor.voltage", "a voltage is off"),
+    check("systemd.failed_unit", "a unit has failed"),
+    check("systemd.required_unit", "a unit that must run does not"),
+    check("systemd.state", "the system has not finished starting, or is degraded"),
+    check("zfs.device", "a device of a ZFS pool is not online"),
+    check("zfs.errors", "a device of a ZFS pool has new errors"),
+    check("zfs.expected", "there is no ZFS pool, and there should be"),
+    check("zfs.pool", "a ZFS pool is not online, or is gone"),
+    check("zfs.scrub", "a ZFS pool was not scrubbed for long"),
+    check("zfs.space", "a ZFS pool is filling up"),
+    check("zfs.status", "a ZFS pool has lost data, is resilvered, or is not told of"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_in_order_and_say_what_they_are_about() {
+        assert!(CHECKS.is_sorted_by(|one, other| one.name < other.name), "by name, each once");
+        for check in CHECKS {
+            assert!(!check.about.is_empty() && !check.group().is_empty(), "{check:?}");
+        }
+    }
+}

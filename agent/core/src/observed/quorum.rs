@@ -1,0 +1,60 @@
+//! Corosync's quorum as this node sees it (`corosync-quorumtool -s`, `pvecm status`).
+//!
+//! It must never hold an opinion: what a report leaves out is `None`.
+
+use serde::{Deserialize, Serialize};
+
+/// What one report says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Name of the cluster (`pvecm status` alone tells it).
+    pub cluster: Option<String>,
+    /// Whether the partition of this node has quorum: its line, else the flag.
+    pub quorate: Option<bool>,
+    /// Whether the report says that activity is blocked.
+    pub blocked: bool,
+    /// How many nodes it says are there.
+    pub nodes: Option<u64>,
+    /// Votes that there should be.
+    pub expected_votes: Option<u64>,
+    /// The most that any node expects.
+    pub highest_expected: Option<u64>,
+    /// Votes that are there.
+    pub total_votes: Option<u64>,
+    /// Votes that are needed.
+    pub quorum_votes: Option<u64>,
+    /// Votes that may go before quorum is lost: those there less those needed; negative where it is lost.
+    pub margin: Option<i64>,
+    /// Whether two nodes may each be quorate alone (flag `2Node`).
+    pub two_node: bool,
+    /// Whether there is a quorum device (flag `Qdevice`).
+    pub has_qdevice: bool,
+    /// Votes the quorum device casts, as its row tells; 0 while it casts none.
+    pub qdevice_votes: Option<u64>,
+    /// The flags, as they are told; `None` where their line is missing.
+    pub flags: Option<Vec<String>>,
+    /// The rows of the list of members, the quorum device's among them.
+    pub members: Vec<QuorumMember>,
+}
+
+/// One row of the list of members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumMember {
+    /// Number of the node; 0 is the quorum device.
+    pub node_id: u64,
+    /// Its votes that count now.
+    pub votes: u64,
+    /// How it stands to the quorum device (`A`, `V`, `NMW`, ...); empty where there is none, and for the device itself.
+    pub qdevice: Vec<String>,
+    /// Name or address.
+    pub name: String,
+    /// Whether it is this node.
+    pub local: bool,
+}
+
+impl QuorumMember {
+    /// Whether the row is the quorum device's.
+    pub fn is_qdevice(&self) -> bool {
+        self.node_id == 0
+    }
+}
