@@ -13,7 +13,9 @@ use tokio::sync::Semaphore;
 
 use super::ground::Rooms;
 use super::verbs::Verbs;
-use super::wire::{Answer, DiskName, DmiSerials, Outcome, REPLY_LIMIT, SmartAnswer, Verb, read_reply, write_request};
+use super::wire::{
+    Answer, DiskName, DmiSerials, Outcome, REPLY_LIMIT, SmartAnswer, Verb, ZpoolAnswer, read_reply, write_request,
+};
 use crate::host::HostError;
 
 /// Requests under way at once: a shelf of disks is asked in a few rounds, not in one burst of processes.
@@ -166,6 +168,17 @@ impl Client {
         match self.ask(Verb::DmiSerials {}).await? {
             Answer::DmiSerials(serials) => Ok(serials),
             other => Err(mismatch("dmi_serials", &other).into()),
+        }
+    }
+
+    /// Asks for the state of all ZFS pools.
+    ///
+    /// # Errors
+    /// The helper does not answer, or `zpool` does not answer it.
+    pub(crate) async fn zpool(&self) -> Result<ZpoolAnswer, HostError> {
+        match self.ask(Verb::Zpool {}).await? {
+            Answer::Zpool(answer) => Ok(answer),
+            other => Err(mismatch("zpool", &other).into()),
         }
     }
 

@@ -4,7 +4,8 @@
 //!
 //! - `wire`: the verbs, their answers, and how they are written (one line of JSON each way).
 //! - `errand`: what a verb that changes the host must carry; `replay`: what was run already, on the disk before each act.
-//! - `verbs`: what each verb that reads does. `patch`, `drain`, `hooks`, `reboot`: what those do that change the host.
+//! - `verbs`, `zpool`: what each verb that reads does. `patch`, `drain`, `hooks`, `reboot`: what those do that change the host.
+//! - `staged`: the set that is to be installed; `unsettled`: whether installing it was cut by a lost power.
 //! - `serve`: who may ask, how much and for how long.
 //! - `client`, `changes`: the agent's side.
 
@@ -22,15 +23,17 @@ mod reboot;
 mod replay;
 mod serve;
 mod staged;
+mod unsettled;
 mod verbs;
 mod wire;
+mod zpool;
 
 pub(crate) use client::AskError;
 pub(crate) use client::Client;
 pub(crate) use errand::{Deed, Digest, Errand, Permit, Point, Release};
 pub(crate) use ground::Rooms;
 pub(crate) use serve::{Options, run};
-pub(crate) use wire::{DiskName, RunState, SmartAnswer};
+pub(crate) use wire::{DiskName, RunState, SmartAnswer, ZpoolAnswer};
 
 /// Where the helper listens.
 pub(crate) const SOCKET: &str = "/run/hardstand/helper.sock";
@@ -40,6 +43,6 @@ mod tests;
 
 /// A client that runs the verbs in this process, on a captured machine.
 #[cfg(test)]
-pub(crate) fn captured_client(host: crate::host::Host, smartctl: std::path::PathBuf) -> Client {
-    Client::with_verbs(verbs::Verbs::captured(host, smartctl))
+pub(crate) fn captured_client(host: crate::host::Host, programs: std::path::PathBuf) -> Client {
+    Client::with_verbs(verbs::Verbs::captured(host, programs))
 }

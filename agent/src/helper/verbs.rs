@@ -9,7 +9,7 @@ use hardstand_exec::Run;
 
 use super::ground::{Done, Ground, No, Rooms, outcome};
 use super::wire::{Answer, DiskName, DmiSerials, OUTPUT_LIMIT, Outcome, SmartAnswer, Verb};
-use super::{drain, hooks, patch, reboot};
+use super::{drain, hooks, patch, reboot, zpool};
 use crate::host::hardware::{efi, machine, smbios};
 use crate::host::systemd::jobs::Jobs;
 use crate::host::{Host, HostError, smart};
@@ -18,8 +18,8 @@ use crate::host::{Host, HostError, smart};
 #[derive(Debug, Clone)]
 pub(super) struct Verbs {
     host: Host,
-    /// Stands in for the installed smartctl in tests.
-    smartctl: Option<PathBuf>,
+    /// Where the programs that are run to read are, in tests; else in the system's directories.
+    programs: Option<PathBuf>,
     ground: Ground,
 }
 
@@ -27,20 +27,20 @@ impl Verbs {
     /// Verbs for this machine, with what is remembered in these rooms.
     pub(super) fn for_this_machine(rooms: Rooms) -> Self {
         let host = Host::this();
-        Self { ground: Ground::new(host.clone(), rooms, Jobs::default(), None), host, smartctl: None }
+        Self { ground: Ground::new(host.clone(), rooms, Jobs::default(), None), host, programs: None }
     }
 
-    /// Verbs for a captured machine and a program that stands in for smartctl.
+    /// Verbs for a captured machine and a directory of programs that stand in for the installed ones.
     #[cfg(test)]
-    pub(super) fn captured(host: Host, smartctl: PathBuf) -> Self {
+    pub(super) fn captured(host: Host, programs: PathBuf) -> Self {
         let rooms = Rooms { state: host.path("state"), logs: host.path("logs") };
-        Self { ground: Ground::new(host.clone(), rooms, Jobs::default(), None), host, smartctl: Some(smartctl) }
+        Self { ground: Ground::new(host.clone(), rooms, Jobs::default(), None), host, programs: Some(programs) }
     }
 
     /// Verbs that change this machine.
     #[cfg(test)]
     pub(super) fn on(ground: Ground) -> Self {
-        Self { host: ground.host.clone(), smartctl: None, ground }
+        Self { host: ground.host.clone(), programs: None, ground }
     }
 
     /// Runs one verb within its deadline.
@@ -52,6 +52,7 @@ impl Verbs {
                 Verb::BootEntries {} => self.read(|host| efi::boot_entries(host).map(Answer::BootEntries)).await,
                 Verb::Dimms {} => self.read(|host| smbios::dimms(host).map(Answer::Dimms)).await,
                 Verb::DmiSerials {} => self.read(|host| Ok(Answer::DmiSerials(dmi_serials(host)))).await,
+                Verb::Zpool {} => zpool::report(&self.host, self.program("zpool")).await,
                 other => outcome(self.change(other).await),
             }
         };
@@ -90,7 +91,7 @@ impl Verbs {
             Verb::Reboot { errand, permit, kind, kernel } => {
                 reboot::reboot(ground, &errand, &permit, kind, kernel.as_ref()).await
             }
-            Verb::Smart { .. } | Verb::BootEntries {} | Verb::Dimms {} | Verb::DmiSerials {} => {
+            Verb::Smart { .. } | Verb::BootEntries {} | Verb::Dimms {} | Verb::DmiSerials {} | Verb::Zpool {} => {
                 Err(No::Failed("this verb changes nothing".to_owned()))
             }
         }
@@ -106,6 +107,13 @@ impl Verbs {
         }
     }
 
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        match &self.programs {
+            Some(programs) => Some(programs.join(name)).filter(|path| path.is_file()),
+            None => hardstand_exec::find(name),
+        }
+    }
+
     async fn smart(&self, disk: &DiskName) -> Outcome {
         let name = disk.as_str();
         if !self.host.path(format!("sys/block/{name}")).exists() {
@@ -116,8 +124,7 @@ impl Verbs {
         {
             return Outcome::Done(Answer::Smart(SmartAnswer::Asleep {}));
         }
-        let smartctl = self.smartctl.clone().or_else(|| hardstand_exec::find("smartctl"));
-        let Some(smartctl) = smartctl.filter(|path| path.is_file()) else {
+        let Some(smartctl) = self.program("smartctl") else {
             return Outcome::Missing { why: "smartctl is not installed; install smartmontools".to_owned() };
         };
         let deadline = Verb::Smart { disk: disk.clone() }.deadline();
@@ -138,7 +145,7 @@ impl Verbs {
 }
 
 /// An error with everything that caused it.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {

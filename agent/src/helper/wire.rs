@@ -9,6 +9,7 @@ use hardstand_core::plan::{RebootKind, Updates};
 use serde::{Deserialize, Serialize};
 
 use super::errand::{Deed, Digest, Errand, Permit, Point, Release};
+use super::zpool;
 
 /// The version both sides must speak.
 pub(super) const VERSION: u32 = 1;
@@ -32,6 +33,8 @@ pub(crate) enum Verb {
     Dimms {},
     /// Read the serial numbers of the machine.
     DmiSerials {},
+    /// Ask ZFS for the state of all pools.
+    Zpool {},
     /// Refresh the package lists. Not more often than once a minute.
     Refresh {},
     /// Resolve what would be installed now, and what it means.
@@ -68,6 +71,7 @@ impl Verb {
         match self {
             Self::Smart { .. } => Duration::from_secs(20),
             Self::BootEntries {} | Self::Dimms {} | Self::DmiSerials {} => Duration::from_secs(5),
+            Self::Zpool {} => zpool::DEADLINE,
             // The lists of three archives over a slow line, retried twice.
             Self::Refresh {} => Duration::from_secs(600),
             // Two runs of the resolver; on an emulated machine one takes 20 s.
@@ -87,6 +91,7 @@ impl Verb {
             Self::BootEntries {} => "boot_entries",
             Self::Dimms {} => "dimms",
             Self::DmiSerials {} => "dmi_serials",
+            Self::Zpool {} => "zpool",
             Self::Refresh {} => "refresh",
             Self::Plan {} => "plan",
             Self::Attempts { .. } => "attempts",
@@ -128,6 +133,7 @@ pub(crate) enum Answer {
     BootEntries(Vec<BootEntry>),
     Dimms(Vec<Dimm>),
     DmiSerials(DmiSerials),
+    Zpool(ZpoolAnswer),
     /// Begun, or ended, as asked.
     Begun {},
     Updates(Updates),
@@ -147,6 +153,7 @@ impl Answer {
             Self::BootEntries(_) => "boot_entries",
             Self::Dimms(_) => "dimms",
             Self::DmiSerials(_) => "dmi_serials",
+            Self::Zpool(_) => "zpool",
             Self::Begun {} => "begun",
             Self::Updates(_) => "updates",
             Self::Attempts(_) => "attempts",
@@ -191,6 +198,17 @@ pub(crate) enum SmartAnswer {
     Asleep {},
     /// smartctl's output, whatever its exit status.
     Output { json: String },
+}
+
+/// What zpool said. It is parsed by the caller, who has no privileges to lose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ZpoolAnswer {
+    /// `zpool status`.
+    pub(crate) status: String,
+    /// Whether that is JSON.
+    pub(crate) is_json: bool,
+    /// `zpool list`, for scripts.
+    pub(crate) list: String,
 }
 
 /// What `/sys/class/dmi/id` shows to root alone.

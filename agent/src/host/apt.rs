@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use hardstand_core::plan::{PackageChange, PackageSet};
 use hardstand_core::version::compare;
 
-use super::HostError;
+use super::{HostError, excerpt};
+
+pub(crate) mod simulation;
 
 /// apt itself.
 pub(crate) const APT: &str = "/usr/bin/apt-get";
@@ -151,7 +153,7 @@ pub(crate) fn parse_simulation(text: &str) -> Result<PackageSet, HostError> {
         };
         let parsed = parsed.ok_or_else(|| HostError::Parse {
             what: format!("apt-get -s, line {}", index + 1),
-            why: format!("{:?} is not `Inst NAME [OLD] (NEW ORIGIN [ARCH])`", shortened(line)),
+            why: format!("{:?} is not `Inst NAME [OLD] (NEW ORIGIN [ARCH])`", excerpt(line)),
         });
         changes.push(parsed?);
     }
@@ -226,7 +228,7 @@ pub(crate) fn parse_file_list(text: &str) -> Result<u64, HostError> {
         let size = line.rsplit_once("' ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u64>().ok());
         let size = size.ok_or_else(|| HostError::Parse {
             what: format!("apt-get --print-uris, line {}", index + 1),
-            why: format!("{:?} is not `'URI' FILE SIZE HASH`", shortened(line)),
+            why: format!("{:?} is not `'URI' FILE SIZE HASH`", excerpt(line)),
         })?;
         bytes = bytes.saturating_add(size);
     }
@@ -248,11 +250,6 @@ pub(crate) fn kernel_of(package: &str) -> Option<&str> {
     let release = release.strip_suffix("-dbg").map_or(Some(release), |_debug_symbols| None)?;
     // `linux-image-amd64` and `proxmox-kernel-6.8` only point at one.
     (release.starts_with(|first: char| first.is_ascii_digit()) && release.contains('-')).then_some(release)
-}
-
-fn shortened(line: &str) -> String {
-    const SHOWN: usize = 120;
-    line.chars().take(SHOWN).collect()
 }
 
 #[cfg(test)]

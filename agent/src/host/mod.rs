@@ -7,21 +7,30 @@ pub(crate) mod apt;
 pub(crate) mod boot;
 #[cfg(test)]
 pub(crate) mod captured;
+pub(crate) mod ceph;
 pub(crate) mod clock;
 pub(crate) mod disks;
 pub(crate) mod filesystems;
 #[cfg(test)]
 mod garbage;
 pub(crate) mod hardware;
+pub(crate) mod iscsi;
 mod kernel_dir;
+pub(crate) mod kubernetes;
 pub(crate) mod load;
+pub(crate) mod md;
+pub(crate) mod multipath;
+pub(crate) mod needrestart;
 pub(crate) mod nics;
 pub(crate) mod os_release;
 pub(crate) mod packages;
+pub(crate) mod proxmox;
+pub(crate) mod quorum;
 pub(crate) mod sensors;
 pub(crate) mod smart;
 pub(crate) mod stale;
 pub(crate) mod systemd;
+pub(crate) mod zfs;
 
 use std::path::{Path, PathBuf};
 
@@ -75,6 +84,12 @@ pub(crate) enum HostError {
         /// The system's answer.
         source: std::io::Error,
     },
+}
+
+/// The beginning of a foreign line, for an error that is shown: without control characters.
+fn excerpt(line: &str) -> String {
+    const SHOWN: usize = 120;
+    line.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }
 
 impl Host {

@@ -91,6 +91,10 @@ fn systemd_boot(host: &Host, esp: &str, release: &str) -> Option<Result<Entry, S
         }
         Some((name, text)) => match missing_file(host, esp, &text) {
             Some(missing) => Err(format!("the boot entry {name} names {missing}, which is not there")),
+            None if tries_left(name) == Some(0) && !runs(host, release) => Err(format!(
+                "the boot loader has given kernel {release} up, its tries failed; see why: journalctl -b -1, then renew \
+                 what it boots: update-initramfs -u -k {release}"
+            )),
             None => Ok(Entry::SystemdBoot { id: without_tries(name) }),
         },
     })
@@ -118,15 +122,28 @@ fn value<'a>(entry: &'a str, wanted: &str) -> Option<&'a str> {
     })
 }
 
+/// Whether this is the kernel that runs: a last try that succeeded is not blessed yet.
+fn runs(host: &Host, release: &str) -> bool {
+    host.attribute("proc/sys/kernel/osrelease").as_deref() == Some(release)
+}
+
 /// `hardstand-6.12+2-1.conf` is the entry `hardstand-6.12.conf`, with two tries left.
 fn without_tries(name: &str) -> String {
     let stem = name.trim_end_matches(".conf");
+    format!("{}.conf", counted(stem).map_or(stem, |(before, _)| before))
+}
+
+/// The tries an entry has left; `None` where they are not counted.
+fn tries_left(name: &str) -> Option<u32> {
+    let (_, tries) = counted(name.trim_end_matches(".conf"))?;
+    tries.split('-').next()?.parse().ok()
+}
+
+/// What stands before the count of tries, and the count: those left, and after a dash those that failed.
+fn counted(stem: &str) -> Option<(&str, &str)> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let stem = match stem.rsplit_once('+') {
-        Some((before, tries)) if tries.split('-').all(digits) && tries.split('-').count() <= 2 => before,
-        _ => stem,
-    };
-    format!("{stem}.conf")
+    let (before, tries) = stem.rsplit_once('+')?;
+    (tries.split('-').all(digits) && tries.split('-').count() <= 2).then_some((before, tries))
 }
 
 /// Whether a menu loads this very kernel, not one whose name merely begins so.

@@ -13,7 +13,7 @@ const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 fn inventory(tree: &Captured) -> Inventory {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let client = captured_client(tree.host(), PathBuf::from("/bin/false"));
+    let client = captured_client(tree.host(), PathBuf::from("/nonexistent"));
     runtime.block_on(probe_inventory(&tree.host(), &client)).unwrap()
 }
 

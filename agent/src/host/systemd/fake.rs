@@ -62,7 +62,8 @@ impl FakeBus {
         let run = Run::new(program, UP_WITHIN).args(["--nofork", "--nopidfile", "--config-file"]);
         let daemon = run.arg(dir.path().join("bus.conf")).start(log).unwrap();
         let up = async {
-            while !socket.exists() {
+            // The socket has its name a moment before anybody listens on it.
+            while std::os::unix::net::UnixStream::connect(&socket).is_err() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

@@ -39,6 +39,23 @@ fn an_entry_of_systemd_boot_is_found_by_its_version() {
 }
 
 #[test]
+fn an_entry_that_the_boot_loader_has_given_up_is_none_unless_it_runs() {
+    let host = with_entry();
+    let entries = host.path("efi/loader/entries");
+    let rename = |from: &str, to: &str| std::fs::rename(entries.join(from), entries.join(to)).unwrap();
+    rename("hardstand-6.12.2-lab-amd64+3.conf", "hardstand-6.12.2-lab-amd64+1-1.conf");
+    assert!(entry(&host, RELEASE).is_ok());
+    rename("hardstand-6.12.2-lab-amd64+1-1.conf", "hardstand-6.12.2-lab-amd64+0-2.conf");
+    let given_up = format!(
+        "the boot loader has given kernel {RELEASE} up, its tries failed; see why: journalctl -b -1, then renew what it \
+         boots: update-initramfs -u -k {RELEASE}"
+    );
+    assert_eq!(entry(&host, RELEASE), Err(given_up));
+    host.write("proc/sys/kernel/osrelease", format!("{RELEASE}\n"));
+    assert!(entry(&host, RELEASE).is_ok(), "its last try succeeded, and it is about to be blessed");
+}
+
+#[test]
 fn an_entry_whose_files_are_not_there_is_none() {
     for file in ["linux", "initrd"] {
         let host = with_entry();
