@@ -78,16 +78,20 @@ async fn a_kernel_gets_an_entry_with_tries_and_the_image_stays_as_fallback() {
 }
 
 #[tokio::test]
-async fn again_changes_nothing_but_the_files_and_a_blessed_entry_keeps_no_count() {
+async fn again_changes_nothing_but_the_files_which_have_tries_of_their_own_and_a_blessed_entry_keeps_no_count() {
     let node = Node::new();
     node.add("6.12.1-a").await;
     node.add("6.12.2+b-a").await;
     // The boot loader counts by renaming.
     let entries = node.path("efi/loader/entries");
     std::fs::rename(entries.join("hardstand-6.12.1-a+2.conf"), entries.join("hardstand-6.12.1-a+1-1.conf")).unwrap();
-    node.write("boot/initrd.img-6.12.1-a", "a newer initrd");
     node.add("6.12.1-a").await;
     assert_eq!(node.entries(), ["hardstand-6.12.1-a+1-1.conf", "hardstand-6.12.2+b-a+2.conf"]);
+    // What failed were other files: a cut may have left an initrd that was half made.
+    std::fs::rename(entries.join("hardstand-6.12.1-a+1-1.conf"), entries.join("hardstand-6.12.1-a+0-2.conf")).unwrap();
+    node.write("boot/initrd.img-6.12.1-a", "a newer initrd");
+    node.add("6.12.1-a").await;
+    assert_eq!(node.entries(), ["hardstand-6.12.1-a+2.conf", "hardstand-6.12.2+b-a+2.conf"]);
     assert_eq!(node.read("efi/hardstand/6.12.1-a/initrd"), "a newer initrd");
     assert_eq!(node.read("efi/EFI/Linux/hardstand-image.efi"), "uki of the image", "never the boot loader itself");
     // `uname -r` of this machine.

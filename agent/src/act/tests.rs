@@ -8,6 +8,7 @@ use hardstand_core::{Health, Observed, Severity};
 
 use super::*;
 use crate::facts;
+use crate::helper::Digest;
 use crate::helper::bench::Bench;
 use crate::host::apt::parse_simulation;
 use crate::journal::tests::{journal, journey};
@@ -175,12 +176,52 @@ async fn a_set_is_staged_as_planned_and_installed_pinned() {
         "run hardstand-patch-aaaaaaaa-42-{}.service: {inhibit} /usr/bin/dpkg --force-confdef --force-confold --configure -a \
          && {inhibit} /usr/bin/apt-get -y -q -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
          -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o APT::Get::AutomaticRemove=false \
-         -o Dir::Etc::Preferences=/state/preferences -o Dir::Etc::PreferencesParts=/dev/null dist-upgrade",
+         -o Dir::Etc::Preferences=/state/preferences -o Dir::Etc::PreferencesParts=/dev/null dist-upgrade \
+         && /usr/bin/sync -f / /boot && /usr/bin/rm -f /state/unsettled",
         log.split('-').nth(4).and_then(|rest| rest.split('.').next()).unwrap_or_default()
     );
     assert_eq!(log, expected);
     let preferences = std::fs::read_to_string(bench.host.path("state/preferences")).unwrap();
     assert!(preferences.contains("Package: lab-app:amd64\nPin: version 2\n"), "{preferences}");
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_is_run_again_and_makes_the_kernels_files_anew() {
+    let bench = Bench::start("").await;
+    prints(&bench);
+    let mut act = act(&bench);
+    let journey = with_packages();
+    let set = journey.part.packages.clone();
+    let id = Digest::try_from(set.id()).unwrap();
+    act.start(Step::Stage, &journey, None);
+    assert_eq!(ended(&act).await, ActState::Ended);
+    act.start(Step::Patch, &journey, Some(now_ms()));
+    assert_eq!(ended(&act).await, ActState::Ended);
+    let note = bench.host.path("state/unsettled");
+    assert!(std::fs::read_to_string(&note).unwrap().ends_with(" boot-1\n"), "the made-up bus runs no rm");
+    bench.install(&set);
+    let installed = async || bench.client().package_state(id.clone(), false, None).await.unwrap().installed;
+    assert!(installed().await, "in the same boot dpkg's word is enough");
+    std::fs::write(bench.host.path("proc/sys/kernel/random/boot_id"), "boot-2\n").unwrap();
+    std::fs::create_dir_all(bench.host.path("usr/sbin")).unwrap();
+    std::fs::write(bench.host.path("usr/sbin/update-initramfs"), "").unwrap();
+    assert!(!installed().await, "after a cut it is not");
+    bench.bus.log();
+    let mut act = self::act(&bench);
+    act.start(Step::Patch, &journey, Some(now_ms()));
+    assert_eq!(ended(&act).await, ActState::Ended);
+    let log = bench.bus.log().join("\n");
+    let (_, after) = log.split_once(" dist-upgrade && ").unwrap_or_else(|| panic!("{log}"));
+    let commands: Vec<&str> = after.split(" && ").map(|one| one.rsplit("installed ").next().unwrap()).collect();
+    let release = journey.part.kernel.as_deref().unwrap();
+    let depmod = format!("/usr/sbin/depmod {release}");
+    let initramfs = format!("/usr/sbin/update-initramfs -c -k {release}");
+    assert_eq!(commands[..3], [&*depmod, &*initramfs, "/usr/bin/sync -f / /boot"], "{log}");
+    assert!(!installed().await, "in this boot too, until the run that mends it has come to its end");
+    std::fs::remove_file(&note).unwrap();
+    assert!(installed().await, "it has come to its end");
+    std::fs::write(&note, "torn").unwrap();
+    assert!(!installed().await);
 }
 
 #[tokio::test]

@@ -121,8 +121,14 @@ impl Ground {
             .map_err(|error| No::Refused(format!("the configuration is refused, see: hardstand config check: {error}")))
     }
 
+    /// This boot.
+    pub(super) fn boot_id(&self) -> Result<String, String> {
+        let boot_id = self.host.attribute("proc/sys/kernel/random/boot_id");
+        boot_id.ok_or_else(|| "the boot id cannot be read".to_owned())
+    }
+
     fn now(&self) -> Result<Now, String> {
-        let boot_id = self.host.attribute("proc/sys/kernel/random/boot_id").ok_or("the boot id cannot be read")?;
+        let boot_id = self.boot_id()?;
         Ok(Now { boot_id, boottime_ms: u64::try_from(boottime().as_millis()).unwrap_or(u64::MAX) })
     }
 

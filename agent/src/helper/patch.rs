@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::errand::{Deed, Digest, Errand, Permit, Release};
 use super::ground::{Done, Ground, No};
 use super::wire::{Answer, PackageProof, RunState};
-use super::{meaning, staged};
+use super::{meaning, staged, unsettled};
 use crate::host::apt::{self, Choice};
 use crate::host::boot::{KernelFiles, loader};
 use crate::host::packages;
@@ -103,7 +103,14 @@ pub(super) async fn apply(ground: &Ground, errand: &Errand, permit: &Permit, set
     if !removes {
         install.insert(1, "--no-remove".to_owned());
     }
-    let commands = vec![under_inhibitor(apt::finish()), under_inhibitor(install)];
+    let mut commands = vec![under_inhibitor(apt::finish()), under_inhibitor(install)];
+    if unsettled::was_cut(ground, set).map_err(No::Failed)? {
+        // The note stays: should this run fail before it gets here, the next one must do it.
+        commands.extend(unsettled::renew(ground, staged.kernel.as_ref()).into_iter().map(under_inhibitor));
+    } else {
+        unsettled::begin(ground, set).map_err(No::Failed)?;
+    }
+    commands.extend(unsettled::settle(ground));
     let unit = ground.transient(&run_name(Deed::Patch, errand), "installing packages", commands, None);
     ground.jobs.start_transient(&unit).await?;
     Ok(Answer::Begun {})
@@ -135,7 +142,8 @@ pub(super) fn package_state(ground: &Ground, set: &Digest, empty: bool, kernel: 
         true
     } else {
         let staged = staged::read(&ground.rooms.state, set).map_err(No::Failed)?;
-        record.holds(&staged.set)
+        // What the scripts of a run that was cut have written may be lost, whatever dpkg remembers of them.
+        record.holds(&staged.set) && !unsettled::was_cut(ground, set).map_err(No::Failed)?
     };
     let boot_entry = kernel.is_none_or(|kernel| loader::entry(&ground.host, kernel.as_str()).is_ok());
     Ok(Answer::Packages(PackageProof { installed, whole: record.is_whole(), boot_entry }))

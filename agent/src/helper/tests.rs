@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hardstand_core::observed::{Disk, PowerState};
+use hardstand_core::observed::{Disk, PowerState, ZfsPool};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -16,7 +16,7 @@ use super::verbs::Verbs;
 use super::wire::{self, Verb};
 use super::*;
 use crate::host::captured::{Captured, Q35};
-use crate::host::{disks, smart};
+use crate::host::{disks, smart, zfs};
 
 /// Longest any of these tests may wait for the helper.
 const SOON: Duration = Duration::from_secs(20);
@@ -34,7 +34,8 @@ impl Helper {
         let dir = TempDir::new().unwrap();
         let tree = Captured::unpack(Q35);
         let listener = UnixListener::bind(dir.path().join("helper.sock")).unwrap();
-        let verbs = Verbs::captured(tree.host(), smartctl(&dir));
+        smartctl(&dir);
+        let verbs = Verbs::captured(tree.host(), dir.path().to_owned());
         let served = tokio::spawn(Server { verbs, allowed, idle }.serve(listener));
         Self { tree, dir, served }
     }
@@ -67,8 +68,7 @@ impl Helper {
 }
 
 /// Prints the captured answer for the disk that is asked for; checks that it was asked as it should be.
-fn smartctl(dir: &TempDir) -> PathBuf {
-    let path = dir.path().join("smartctl");
+fn smartctl(dir: &TempDir) {
     let script = format!(
         "#!/bin/sh\n\
          [ \"$*\" = \"--json=c --nocheck=standby --info --health --attributes --log=error --log=ssd $8\" ] || exit 99\n\
@@ -80,9 +80,13 @@ fn smartctl(dir: &TempDir) -> PathBuf {
          *) echo \"asked for $8\" >&2; exit 99;;\n\
          esac\n"
     );
+    program(dir, "smartctl", &script);
+}
+
+fn program(dir: &TempDir, name: &str, script: &str) {
+    let path = dir.path().join(name);
     std::fs::write(&path, script).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path
 }
 
 #[tokio::test]
@@ -108,6 +112,51 @@ async fn a_suspended_disk_is_not_touched_and_a_failing_query_spoils_no_other() {
     assert_eq!(smart["SATA-0002"].detail.why(), Some(gone));
     let broken = "smart failed: smartctl ended with exit status 3 and no output: broken";
     assert_eq!(smart["NVME-0001"].detail.why(), Some(broken));
+}
+
+/// A `zpool` of OpenZFS 2.2 that tells of one pool.
+const OLD_ZPOOL: &str = "#!/bin/sh
+case $* in
+'status -j --json-int') echo \"invalid option 'j'\" >&2; echo usage: >&2; exit 2;;
+'status -p') printf '  pool: lake\\n state: ONLINE\\nconfig:\\n\\n\\tNAME  STATE  READ WRITE CKSUM\\n\\tlake  ONLINE 0 0 0\\n'
+    printf '\\t  sda  ONLINE 0 0 0\\n\\nerrors: No known data errors\\n'; [ \"$TZ\" = UTC ] || exit 1;;
+'list -Hp') printf 'lake\\t9\\t3\\t6\\t-\\t-\\t7\\t33\\t1.00\\tONLINE\\t-\\n';;
+*) exit 99;;
+esac
+";
+
+#[tokio::test]
+async fn pools_are_asked_for_only_where_there_are_some_and_also_of_an_old_zpool() {
+    let helper = Helper::for_us();
+    let client = helper.client();
+    let ask = async |pools: &Option<Vec<ZfsPool>>| zfs::probe_report(pools, &client).await;
+    assert_eq!(ask(&None).await.unwrap(), None);
+    assert_eq!(ask(&Some(Vec::new())).await.unwrap(), None);
+    let there = Some(vec![ZfsPool { name: "lake".to_owned(), state: Some("ONLINE".to_owned()) }]);
+    let missing = ask(&there).await.unwrap_err().to_string();
+    assert_eq!(missing, "asking the helper: zpool is not installed; install zfsutils-linux");
+    program(&helper.dir, "zpool", OLD_ZPOOL);
+    let report = ask(&there).await.unwrap().unwrap();
+    assert_eq!((report.pools[0].whole, report.pools[0].devices.len()), (true, 2));
+    assert_eq!(report.space[0].capacity_percent, Some(33));
+    program(&helper.dir, "zpool", "#!/bin/sh\necho no pool will do >&2\nexit 1\n");
+    let failed = ask(&there).await.unwrap_err().to_string();
+    assert_eq!(failed, "asking the helper: zpool failed: zpool status ended with exit status 1: no pool will do");
+}
+
+#[tokio::test]
+async fn no_second_zpool_is_started_while_one_hangs_in_the_kernel() {
+    let helper = Helper::for_us();
+    program(&helper.dir, "zpool", OLD_ZPOOL);
+    helper.tree.write("proc/self/cgroup", b"0::/system.slice/hardstand-helper.service\n");
+    helper.tree.write("sys/fs/cgroup/system.slice/hardstand-helper.service/cgroup.procs", b"40\n41\n42\n");
+    for (pid, stat) in [(40, "40 (hardstand) D 1 40"), (41, "41 (zpool) S 40 40"), (42, "42 (zpool) D 40 40")] {
+        helper.tree.write(&format!("proc/{pid}/stat"), stat.as_bytes());
+    }
+    let why = helper.client().zpool().await.unwrap_err().to_string();
+    assert!(why.contains("zpool (process 42) has hung in the kernel"), "{why}");
+    helper.tree.write("proc/42/stat", b"42 (zpool) Z 40 40");
+    helper.client().zpool().await.unwrap();
 }
 
 #[tokio::test]
@@ -156,7 +205,7 @@ async fn a_stranger_is_refused() {
 async fn what_is_not_a_request_is_refused_with_the_reason() {
     let helper = Helper::for_us();
     let refused = |why: &str| format!("{{\"version\":1,\"outcome\":{{\"refused\":{{\"why\":{why:?}}}}}}}\n");
-    let verbs = "expected one of `smart`, `boot_entries`, `dimms`, `dmi_serials`, `refresh`, `plan`, `attempts`, `open`, \
+    let verbs = "expected one of `smart`, `boot_entries`, `dimms`, `dmi_serials`, `zpool`, `refresh`, `plan`, `attempts`, `open`, \
                  `stage`, `apply`, `run_state`, `package_state`, `drain`, `restore`, `drained`, `hook`, `hook_lines`, \
                  `reboot`";
     let disk = "is not the name of a disk (sda, nvme0n1)";
@@ -206,7 +255,7 @@ async fn what_is_not_a_request_is_refused_with_the_reason() {
 async fn a_missing_smartctl_is_said_once_for_all() {
     let tree = Captured::unpack(Q35);
     let disks = disks::probe_disks(&tree.host()).unwrap();
-    let client = captured_client(tree.host(), PathBuf::from("/nonexistent/smartctl"));
+    let client = captured_client(tree.host(), PathBuf::from("/nonexistent"));
     let error = smart::probe_smart(&disks, &client).await.unwrap_err();
     assert_eq!(error.to_string(), "asking the helper: smartctl is not installed; install smartmontools");
 }
@@ -214,10 +263,13 @@ async fn a_missing_smartctl_is_said_once_for_all() {
 #[tokio::test]
 async fn a_smartctl_that_cannot_be_started_says_why() {
     let tree = Captured::unpack(Q35);
-    let client = captured_client(tree.host(), PathBuf::from("/etc/passwd"));
+    std::fs::write(tree.path("smartctl"), "").unwrap();
+    let client = captured_client(tree.host(), tree.path(""));
     let disk = DiskName::try_from("sda".to_owned()).unwrap();
     let error = client.smart(disk).await.unwrap_err();
-    assert_eq!(error.to_string(), "smart failed: starting /etc/passwd: Permission denied (os error 13)");
+    let program = tree.path("smartctl");
+    let expected = format!("smart failed: starting {}: Permission denied (os error 13)", program.display());
+    assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]
