@@ -124,6 +124,7 @@ impl JournalError {
             summary: "the journal cannot be used".to_owned(),
             evidence: self.to_string(),
             since_unix_seconds,
+            acknowledged: None,
         }
     }
 }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{
-    Clock, Cpu, Disk, Filesystem, Inventory, Kernel, Memory, Moment, Nic, Packages, Pressure, Sensor, Smart, Units,
+    Clock, Cpu, Disk, Filesystem, Inventory, IscsiSessions, Kernel, MdArray, Memory, Moment, MultipathMap, Nic,
+    Packages, Pressure, Sensor, Smart, Units, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Observed, Settings};
 use tokio::runtime::Handle;
@@ -22,12 +23,16 @@ use crate::host::clock::{boottime, probe_clock};
 use crate::host::disks::KnownDisks;
 use crate::host::filesystems::{Gauges, probe_filesystems};
 use crate::host::hardware::probe_inventory;
+use crate::host::iscsi;
 use crate::host::load::{CpuFiles, MemoryFiles, PressureFiles};
+use crate::host::md::probe_arrays;
+use crate::host::multipath;
 use crate::host::nics::KnownNics;
 use crate::host::packages::PackageFiles;
 use crate::host::sensors::probe_sensors;
 use crate::host::smart::probe_smart;
 use crate::host::systemd::ServiceManager;
+use crate::host::zfs::{probe_pools, probe_report};
 use crate::host::{Host, HostError};
 use turn::Turn;
 
@@ -39,6 +44,10 @@ const PACKAGES_DEADLINE: Duration = Duration::from_secs(20);
 /// What asking all disks for their health may take. They are asked side by side and the helper gives each one 20 s or
 /// less; a disk that answers later is told as Unknown by the helper itself.
 const SMART_DEADLINE: Duration = Duration::from_secs(30);
+/// Between two questions about the pools: a resilver that begins while all states stay the same is seen after this.
+const ZPOOL_INTERVAL: Duration = Duration::from_secs(30);
+/// What asking about the pools may take: the helper ends a program that hangs before this.
+const ZPOOL_DEADLINE: Duration = Duration::from_secs(30);
 /// What the inventory may take: hundreds of small files, and two questions to the helper.
 const INVENTORY_DEADLINE: Duration = Duration::from_secs(20);
 /// What one mount may take of the filesystems' deadline, so that a stuck one leaves time to say so.
@@ -69,6 +78,13 @@ pub(crate) struct Probe {
     sensors: Turn<Vec<Sensor>>,
     filesystems: Turn<Vec<Filesystem>>,
     nics: Turn<Vec<Nic>>,
+    zfs: Turn<Option<Vec<ZfsPool>>>,
+    zpool: Turn<Option<ZpoolReport>>,
+    /// The pools as they were when they were asked about last.
+    asked_pools: Option<Vec<ZfsPool>>,
+    iscsi: Turn<Option<IscsiSessions>>,
+    multipath: Turn<Option<Vec<MultipathMap>>>,
+    md: Turn<Vec<MdArray>>,
     disks: Turn<Vec<Disk>>,
     clock: Turn<Clock>,
     units: Turn<Units>,
@@ -99,6 +115,12 @@ impl Probe {
             sensors: Turn::default(),
             filesystems: Turn::default(),
             nics: Turn::default(),
+            zfs: Turn::default(),
+            zpool: Turn::default(),
+            asked_pools: None,
+            iscsi: Turn::default(),
+            multipath: Turn::default(),
+            md: Turn::default(),
             disks: Turn::default(),
             clock: Turn::default(),
             units: Turn::default(),
@@ -126,11 +148,14 @@ impl Probe {
         self.start_reading();
         self.disks.settle().await;
         self.start_smart();
+        self.zfs.settle().await;
+        self.start_zpool();
         self.settle().await;
         // Last and alone: it reads hundreds of files, and on a slow machine that is booting it would make others late.
         self.start_inventory();
         self.inventory.settle_in_background().await;
         self.smart.settle_in_background().await;
+        self.zpool.settle_in_background().await;
         self.observed()
     }
 
@@ -163,6 +188,21 @@ impl Probe {
         }
     }
 
+    /// Asks about the pools when it is time, or when the kernel tells another thing of them than last time.
+    fn start_zpool(&mut self) {
+        let Some(pools) = self.zfs.last_good() else {
+            return self.zpool.cannot_start("the pools to ask about are not known; see the collector zfs");
+        };
+        if *pools != self.asked_pools {
+            self.zpool.hasten();
+        }
+        let (pools, helper) = (pools.clone(), self.helper.clone());
+        let asked = pools.clone();
+        if self.zpool.start(ZPOOL_INTERVAL, ZPOOL_DEADLINE, || async move { probe_report(&pools, &helper).await }) {
+            self.asked_pools = asked;
+        }
+    }
+
     /// What only reads files.
     fn start_reading(&mut self) {
         let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
@@ -172,6 +212,10 @@ impl Probe {
         self.pressure
             .start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.pressure_files, PressureFiles::probe));
         self.sensors.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_sensors));
+        self.zfs.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_pools));
+        self.iscsi.start_job(EACH_PASS, deadline, || on_crew(crew, host, iscsi::sysfs::probe_sessions));
+        self.md.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_arrays));
+        self.multipath.start_job(EACH_PASS, deadline, || on_crew(crew, host, multipath::socket::probe_maps));
         self.nics.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.known_nics, KnownNics::probe));
         self.clock.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_clock));
         self.kernel.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.kernel_files, KernelFiles::probe));
@@ -200,6 +244,9 @@ impl Probe {
         self.memory.settle().await;
         self.pressure.settle().await;
         self.sensors.settle().await;
+        self.iscsi.settle().await;
+        self.multipath.settle().await;
+        self.md.settle().await;
         self.nics.settle().await;
         self.clock.settle().await;
         self.kernel.settle().await;
@@ -220,6 +267,11 @@ impl Probe {
             sensors: self.sensors.sample(),
             filesystems: self.filesystems.sample(),
             nics: self.nics.sample(),
+            zfs: self.zfs.sample(),
+            zpool: self.zpool.sample(),
+            iscsi: self.iscsi.sample(),
+            multipath: self.multipath.sample(),
+            md: self.md.sample(),
             disks: self.disks.sample(),
             smart: self.smart.sample(),
             clock: self.clock.sample(),

@@ -22,7 +22,7 @@ use crate::report::finding_log::FindingLog;
 use crate::report::notify::{Notifier, watchdog_interval};
 use crate::report::published::Published;
 use crate::report::sentence::status_sentence;
-use crate::report::serve::{Forget, Shared};
+use crate::report::serve::{Shared, Wanted, Wish};
 use crate::state::State;
 
 /// What `hardstand agent` was told on its command line.
@@ -57,7 +57,7 @@ enum Wake {
     /// SIGHUP: read the configuration again.
     Reload,
     /// An operator has taken a disk out on purpose.
-    Forget(Forget),
+    Wish(Wish),
     /// SIGTERM or SIGINT.
     Stop,
 }
@@ -138,7 +138,7 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
             // Nothing is shown and nobody is told before the first full pass is judged.
             None => {
                 let (publish, published) = watch::channel(pass);
-                let shared = Shared { published, forget: wakes.forget_sender() };
+                let shared = Shared { published, wishes: wakes.wish_sender() };
                 doors = Some((Doors::open(&settings.metrics.listen, &options.socket, shared).await, publish));
                 member = Membership::begin(options, &settings, &doors);
                 notify.ready(&sentence);
@@ -168,9 +168,8 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
                 }
                 notify.ready(&sentence);
             }
-            Wake::Forget(Forget { key, answer }) => {
-                let known = history.forget_disk(&key);
-                tracing::info!(disk = key, known, "forgetting a disk as asked");
+            Wake::Wish(Wish { wanted, answer }) => {
+                let known = grant(&mut history, &wanted);
                 keep(state.as_mut(), &history, 0.0, true);
                 // Who asked may have gone away; that undoes nothing.
                 let _ = answer.send(known);
@@ -182,6 +181,22 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
     keep(state.as_mut(), &history, 0.0, true);
     tracing::info!("agent stopped");
     Ok(())
+}
+
+/// Does what a person wants of the memory; says whether it knew what that is about.
+fn grant(history: &mut History, wanted: &Wanted) -> bool {
+    match wanted {
+        Wanted::Forget { kind, name } => {
+            let known = history.forget(*kind, name);
+            tracing::info!(kind = kind.word(), name, known, "forgetting as asked");
+            known
+        }
+        Wanted::Acknowledge { check, subject, reason, seconds } => {
+            let known = history.acknowledge(check, subject, reason, *seconds);
+            tracing::info!(check, subject, reason, seconds, known, "acknowledging as asked");
+            known
+        }
+    }
 }
 
 fn keep(state: Option<&mut State>, history: &History, boottime_seconds: f64, must: bool) {
@@ -256,26 +271,26 @@ struct Wakes {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
-    forget: mpsc::Receiver<Forget>,
+    wishes: mpsc::Receiver<Wish>,
     /// Kept, so that the channel stays open while no door is.
-    forget_sender: mpsc::Sender<Forget>,
+    wish_sender: mpsc::Sender<Wish>,
 }
 
 impl Wakes {
     fn listen() -> anyhow::Result<Self> {
         let on = |kind| signal(kind).context("listening for signals");
-        let (forget_sender, forget) = mpsc::channel(REQUESTS);
+        let (wish_sender, wishes) = mpsc::channel(REQUESTS);
         Ok(Self {
             hangup: on(SignalKind::hangup())?,
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
-            forget,
-            forget_sender,
+            wishes,
+            wish_sender,
         })
     }
 
-    fn forget_sender(&self) -> mpsc::Sender<Forget> {
-        self.forget_sender.clone()
+    fn wish_sender(&self) -> mpsc::Sender<Wish> {
+        self.wish_sender.clone()
     }
 
     /// SIGTERM or SIGINT.
@@ -311,7 +326,7 @@ impl Wakes {
             _ = self.terminate.recv() => Wake::Stop,
             _ = self.interrupt.recv() => Wake::Stop,
             _ = self.hangup.recv() => Wake::Reload,
-            Some(forget) = self.forget.recv() => Wake::Forget(forget),
+            Some(wish) = self.wishes.recv() => Wake::Wish(wish),
             () = news => Wake::Member,
             () = sleep_until(next) => Wake::Tick,
             () = sleep_until(feed) => return None,

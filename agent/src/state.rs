@@ -26,7 +26,7 @@ pub(crate) struct StateError {
 pub(crate) struct State {
     dir: PathBuf,
     written_at: f64,
-    disks: Vec<String>,
+    remembered: Vec<String>,
 }
 
 impl State {
@@ -46,19 +46,19 @@ impl State {
                 History::lost(format!("parsing {}: {error} ({kept})", path.display()))
             }),
         };
-        let disks = history.disks().keys().cloned().collect();
-        (Self { dir: dir.to_owned(), written_at: f64::NEG_INFINITY, disks }, history)
+        let remembered = history.remembered().cloned().collect();
+        (Self { dir: dir.to_owned(), written_at: f64::NEG_INFINITY, remembered }, history)
     }
 
-    /// Writes the memory if a disk came or went, if it has not been written for a while, or if it `must`.
+    /// Writes the memory if a disk or another thing that would be missed came or went, if it has not been written for a while, or if it `must`.
     pub(crate) fn keep(&mut self, history: &History, boottime_seconds: f64, must: bool) -> Result<(), StateError> {
-        let same_disks = history.disks().keys().eq(self.disks.iter());
-        if !must && same_disks && boottime_seconds - self.written_at < WRITE_EVERY_SECONDS {
+        let same = history.remembered().eq(self.remembered.iter());
+        if !must && same && boottime_seconds - self.written_at < WRITE_EVERY_SECONDS {
             return Ok(());
         }
         // Also when it fails: a full disk is asked again later, not every ten seconds.
         self.written_at = boottime_seconds;
-        self.disks = history.disks().keys().cloned().collect();
+        self.remembered = history.remembered().cloned().collect();
         self.write(history)
     }
 

@@ -146,11 +146,13 @@ fn orders(settings: &Settings, faults: &mut Vec<Fault>) {
     let free = ("thresholds.filesystem_free_crit_percent", "thresholds.filesystem_free_warn_percent");
     let inodes = ("thresholds.inodes_free_crit_percent", "thresholds.inodes_free_warn_percent");
     let full = ("thresholds.filesystem_full_crit_hours", "thresholds.filesystem_full_warn_hours");
+    let used = ("thresholds.pool_used_warn_percent", "thresholds.pool_used_crit_percent");
     let heat = ("thresholds.disk_temperature_warn_celsius", "thresholds.disk_temperature_crit_celsius");
     let rows = [
         (free, t.filesystem_free_crit_percent, t.filesystem_free_warn_percent),
         (inodes, t.inodes_free_crit_percent, t.inodes_free_warn_percent),
         (full, t.filesystem_full_crit_hours, t.filesystem_full_warn_hours),
+        (used, t.pool_used_warn_percent, t.pool_used_crit_percent),
         (heat, t.disk_temperature_warn_celsius, t.disk_temperature_crit_celsius),
         (("probe.deadline_secs", "probe.interval_secs"), p.deadline_secs as f64, p.interval_secs as f64),
         (("probe.interval_secs", "probe.smart_interval_secs"), p.interval_secs as f64, p.smart_interval_secs as f64),

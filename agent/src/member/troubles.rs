@@ -2,6 +2,7 @@
 //!
 //! It must never gate: a hold is lifted through the store, and a store out of reach stops what is new by itself.
 
+use hardstand_core::health::CHECKS;
 use hardstand_core::status::Hold;
 use hardstand_core::{Finding, Gate, Severity};
 
@@ -35,6 +36,7 @@ impl Troubles {
 }
 
 fn finding(check: &str, severity: Severity, summary: &str, evidence: String, since_unix_seconds: u64) -> Finding {
+    debug_assert!(CHECKS.iter().any(|known| known.name == check), "{check} is not in the table of checks");
     Finding {
         check: check.to_owned(),
         subject: "agent".to_owned(),
@@ -43,6 +45,7 @@ fn finding(check: &str, severity: Severity, summary: &str, evidence: String, sin
         summary: summary.to_owned(),
         evidence,
         since_unix_seconds,
+        acknowledged: None,
     }
 }
 
