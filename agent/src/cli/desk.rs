@@ -180,6 +180,16 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(boottime().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The fleet as a leader would see it that has looked for a while: what was read once cannot tell how old a report is, and
+/// a node that fell silent has no session.
+pub(super) fn as_read_now(view: &View, now_ms: u64) -> View {
+    let mut then = view.clone();
+    for report in then.reports.values_mut() {
+        (report.watched, report.changed_ms) = (true, now_ms);
+    }
+    then
+}
+
 /// The name in the operator's certificate.
 pub(super) fn operator_name(settings: &StoreSettings) -> anyhow::Result<String> {
     let files = identity(settings.credentials.as_ref(), Role::Operator)?;

@@ -3,6 +3,7 @@
 //! It must never forget by itself: the agent does, and says whether it knew the thing.
 
 use clap::Subcommand;
+use hardstand_core::Thing;
 
 use super::SocketArgs;
 use super::client::Agent;
@@ -18,12 +19,46 @@ pub(super) enum ForgetCommand {
         #[command(flatten)]
         socket: SocketArgs,
     },
+    /// An array of disks (md) that was stopped for good.
+    Array {
+        /// Its kernel name.
+        name: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// A ZFS pool that was exported or destroyed for good.
+    Pool {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// A multipath map that was taken away for good.
+    Map {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// An iSCSI session that was ended for good.
+    Session {
+        /// Its target and portal, as hardstand health names it.
+        name: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
 }
 
 /// Tells the agent, and prints its answer.
 pub(super) fn run(command: &ForgetCommand) -> anyhow::Result<()> {
-    let ForgetCommand::Disk { serial, socket } = command;
-    let answer = Agent::at(&socket.socket)?.tell("/v1/forget", &[("disk", serial)])?;
+    let (thing, name, socket) = match command {
+        ForgetCommand::Disk { serial, socket } => (Thing::Disk, serial, socket),
+        ForgetCommand::Pool { name, socket } => (Thing::Pool, name, socket),
+        ForgetCommand::Array { name, socket } => (Thing::Array, name, socket),
+        ForgetCommand::Map { name, socket } => (Thing::Map, name, socket),
+        ForgetCommand::Session { name, socket } => (Thing::Session, name, socket),
+    };
+    let answer = Agent::at(&socket.socket)?.tell("/v1/forget", &[(thing.word(), name)])?;
     terminal::print(&answer)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! It must never decide what is healthy: it shows what the agent, or one local pass, has judged.
 
+mod ack;
 mod audit;
 mod ca;
 mod client;
@@ -10,11 +11,13 @@ mod desk;
 mod fleet;
 mod fleetlock;
 mod forget;
+mod gate;
 mod generate;
 mod halt;
 mod health;
 mod inventory;
 mod lease;
+mod monitoring;
 mod node;
 mod one;
 mod parse;
@@ -68,6 +71,10 @@ enum Command {
     ///
     /// Exit status: 0 ok or info, 1 warn, 2 crit, 3 unknown. It serves as a monitoring plugin as it is.
     Health(health::HealthArgs),
+    /// Say whether a node may go down now, and if not, what is in the way and what to do about it.
+    ///
+    /// Exit status: 0 it may, 2 it must stay up, 3 that is not known.
+    Gate(gate::GateArgs),
     /// Show the node on one screen.
     Status(ViewArgs),
     /// Show what the machine is made of.
@@ -108,10 +115,17 @@ enum Command {
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Read the output of another program or of the kernel and print it as JSON.
+    ///
+    /// Exit status: 0, or 3 when nothing can be made of the input.
     Parse(parse::ParseArgs),
+    /// Acknowledge a finding: it is told no louder than info for a while. Its gate stays as it is.
+    Ack(ack::AckArgs),
     /// Tell the agent that something was taken away on purpose.
     #[command(subcommand)]
     Forget(forget::ForgetCommand),
+    /// Print alert rules for Prometheus, or a dashboard for Grafana.
+    #[command(subcommand)]
+    Monitoring(monitoring::MonitoringCommand),
     /// Restart the services that still run code which was replaced on the disk.
     #[command(hide = true)]
     RestartStale(stale::StaleArgs),
@@ -154,6 +168,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Agent(args) => node::agent(args),
         Command::Helper(args) => node::helper(args),
         Command::Health(args) => return health::run(&args),
+        Command::Gate(args) => return gate::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Store(command) => store::run(&command),
@@ -168,8 +183,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Runbook(args) => runbook::run(&args),
         Command::Ca(command) => ca::run(&command),
         Command::Config(command) => config::run(&command),
-        Command::Parse(args) => parse::run(&args),
+        Command::Parse(args) => return with_status(parse::run(&args)),
+        Command::Ack(args) => ack::run(&args),
         Command::Forget(command) => forget::run(&command),
+        Command::Monitoring(command) => monitoring::run(&command),
         Command::RestartStale(args) => stale::run(&args),
         Command::Completions(args) => generate::completions(args, &mut Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),

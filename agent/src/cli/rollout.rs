@@ -19,7 +19,7 @@ use hardstand_core::view::{Seen, View};
 use hardstand_core::window::{Approves, Opening};
 use serde::Serialize;
 
-use super::desk::{Desk, DeskArgs, now_ms, refused, show};
+use super::desk::{Desk, DeskArgs, as_read_now, now_ms, refused, show};
 use super::rollout_watch;
 use super::watch::unix_seconds;
 use crate::host::clock::opening;
@@ -378,7 +378,8 @@ fn tell(args: &DeskArgs, view: &View, id: &String) -> anyhow::Result<()> {
 /// What would keep nodes of the plan that are not done from going down if it ran now. From one reading: whether a node
 /// reports freshly is known by its session alone.
 pub(super) fn blockers_now(view: &View, id: &str) -> Vec<Blocker> {
-    let (now_ms, mut then) = (now_ms(), view.clone());
+    let now_ms = now_ms();
+    let mut then = as_read_now(view, now_ms);
     let Some(plan) = view.plans.get(id).map(|plan| &plan.value) else { return Vec::new() };
     let running = view.rollout.as_ref().is_some_and(|rollout| rollout.value.plan == id);
     if !running {
@@ -398,9 +399,6 @@ pub(super) fn blockers_now(view: &View, id: &str) -> Vec<Blocker> {
             changed_ms: now_ms,
             watched: true,
         });
-    }
-    for report in then.reports.values_mut() {
-        (report.watched, report.changed_ms) = (true, now_ms);
     }
     let opening = then.policy.as_ref().map_or(Opening::Always, |policy| opening(&policy.value, unix_seconds()));
     let open =
