@@ -1,6 +1,6 @@
 //! How long one fenced transaction takes on the embedded store, in its own process and over mutual TLS on loopback, and on
 //! one member of etcd, over mutual TLS on loopback too; all on the same disk, beside what that needs for one fsync.
-//! `cargo bench -p hardstand --bench store -- DIR`; DIR is on the disk to be measured, by default the build's own.
+//! `cargo bench --profile timing -p hardstand --bench store -- DIR`; DIR is on the disk to be measured, by default the build's own.
 //!
 //! It must never be compared between two disks.
 

@@ -33,6 +33,18 @@ pub(crate) struct FindingRow {
     pub(crate) evidence: String,
     /// RFC 3339, UTC, whole seconds.
     pub(crate) since: String,
+    /// What a person said of it, if they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) acknowledged: Option<AcknowledgedRow>,
+}
+
+/// What a person said of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AcknowledgedRow {
+    /// Why, in their words.
+    pub(crate) reason: String,
+    /// Until when: RFC 3339, UTC, whole seconds.
+    pub(crate) until: String,
 }
 
 impl FindingRow {
@@ -68,6 +80,10 @@ impl From<&Health> for HealthDocument {
             summary: finding.summary.clone(),
             evidence: finding.evidence.clone(),
             since: rfc3339(finding.since_unix_seconds),
+            acknowledged: finding
+                .acknowledged
+                .as_ref()
+                .map(|said| AcknowledgedRow { reason: said.reason.clone(), until: rfc3339(said.until_unix_seconds) }),
         });
         Self {
             schema: HEALTH_SCHEMA.to_owned(),
@@ -101,6 +117,7 @@ impl HealthDocument {
                            systemctl restart hardstand-agent"
                     .to_owned(),
                 since: rfc3339(pass_unix_seconds),
+                acknowledged: None,
             };
             let place = self.findings.partition_point(|row| row.severity > Severity::Unknown);
             self.findings.insert(place, stale);

@@ -2,6 +2,8 @@
 //!
 //! It must never judge: it shows findings and readings as they are.
 
+pub(crate) mod alerts;
+pub(crate) mod dashboard;
 pub(crate) mod document;
 pub(crate) mod doors;
 pub(crate) mod finding_log;

@@ -4,9 +4,11 @@
 
 use hardstand_core::observed::Moment;
 use hardstand_core::observed::{
-    Clock, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured, Inventory, Kernel,
-    KernelImage, Memory, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages, PendingPackage, PowerState, Pressure,
-    PressureLine, RebootReason, Role, Sensor, SensorKind, Smart, SmartDetail, Space, Transport, Unit, Units,
+    Clock, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured, Inventory, IscsiDevice,
+    IscsiSession, IscsiSessions, Kernel, KernelImage, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo,
+    NvmeSmart, Observed, OperState, Packages, PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState,
+    Pressure, PressureLine, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind, Smart, SmartDetail, Space,
+    Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -15,7 +17,16 @@ pub(crate) const NOW: u64 = 1_795_395_600;
 
 pub(crate) fn finding(severity: Severity, gate: Gate, words: [&str; 4], age_seconds: u64) -> Finding {
     let [check, subject, summary, evidence] = words.map(str::to_owned);
-    Finding { check, subject, severity, gate, summary, evidence, since_unix_seconds: NOW - age_seconds }
+    Finding {
+        check,
+        subject,
+        severity,
+        gate,
+        summary,
+        evidence,
+        since_unix_seconds: NOW - age_seconds,
+        acknowledged: None,
+    }
 }
 
 /// A sick node, worst first.
@@ -206,6 +217,11 @@ pub(crate) fn observed() -> Observed {
         ),
         filesystems: Sample::fresh(filesystems(), 0.002),
         nics: Sample::fresh(vec![nic("eno1", true), nic("vmbr0", false)], 0.001),
+        zpool: Sample::fresh(Some(zpool()), 0.02),
+        zfs: Sample::fresh(Some(vec![ZfsPool { name: "tank".into(), state: Some("ONLINE".into()) }]), 0.001),
+        iscsi: Sample::fresh(Some(initiator()), 0.001),
+        multipath: Sample::fresh(Some(vec![map()]), 0.001),
+        md: Sample::fresh(vec![array()], 0.001),
         disks: Sample::fresh(vec![disk("nvme0n1", "S5GXNX0T123456A")], 0.001),
         smart: Sample::fresh([("S5GXNX0T123456A".to_owned(), smart())].into(), 0.2),
         clock: Sample::fresh(
@@ -223,6 +239,90 @@ pub(crate) fn observed() -> Observed {
         kernel: Sample::fresh(kernel(), 0.001),
         packages: Sample::fresh(packages(), 0.3),
     }
+}
+
+fn initiator() -> IscsiSessions {
+    let text = |text: &str| Some(text.to_owned());
+    let disk = IscsiDevice { address: "5:0:0:1".into(), lun: 1, disk: text("sdb"), state: text("running") };
+    IscsiSessions {
+        tells_devices: true,
+        sessions: vec![IscsiSession {
+            sid: Some(3),
+            target: "iqn.2020-01.lab:one".into(),
+            portal: text("192.0.2.1:3260,1"),
+            connection_state: text("up"),
+            session_state: text("LOGGED_IN"),
+            devices: Some(vec![disk]),
+            ..IscsiSession::default()
+        }],
+        ..IscsiSessions::default()
+    }
+}
+
+/// An array that has lost one of its two devices.
+fn array() -> MdArray {
+    MdArray {
+        name: "md0".into(),
+        level: Some("raid1".into()),
+        state: Some("active".into()),
+        raid_disks: Some(2),
+        degraded: Some(1),
+        action: Some("recover".into()),
+        progress: Some(0.25),
+        devices: vec![("sda1".into(), Some("in_sync".into())), ("sdb1".into(), Some("faulty".into()))],
+    }
+}
+
+/// A map of two paths, one of which has failed.
+fn map() -> MultipathMap {
+    let path = |device: &str, dm: &str| MultipathPath {
+        device: Some(device.into()),
+        dm_state: Some(dm.into()),
+        ..MultipathPath::default()
+    };
+    let paths = vec![path("sdb", "active"), path("sdc", "failed")];
+    let group = PathGroup { paths, ..PathGroup::default() };
+    MultipathMap { name: "mpatha".into(), whole: true, groups: vec![group], ..MultipathMap::default() }.counted()
+}
+
+/// A mirror half of which is being filled.
+fn zpool() -> ZpoolReport {
+    let device = |name: &str, depth, has_children, checksum| Vdev {
+        name: name.into(),
+        guid: Some(4_711),
+        depth,
+        has_children,
+        state: Some("ONLINE".into()),
+        read_errors: Some(0),
+        write_errors: Some(0),
+        checksum_errors: Some(checksum),
+        ..Vdev::default()
+    };
+    let scan = PoolScan {
+        kind: ScanKind::Resilver,
+        state: ScanState::Running,
+        progress: Some(0.25),
+        ended_unix_seconds: None,
+        errors: Some(0),
+    };
+    let pool = PoolStatus {
+        name: "tank".into(),
+        state: Some("ONLINE".into()),
+        scan: Some(scan),
+        data_errors: Some(0),
+        whole: true,
+        devices: vec![device("tank", 0, true, 0), device("mirror-0", 1, true, 0), device("sdc", 2, false, 3)],
+        ..PoolStatus::default()
+    };
+    let space = PoolSpace {
+        name: "tank".into(),
+        size_bytes: Some(4_000_000_000_000),
+        allocated_bytes: Some(1_000_000_000_000),
+        free_bytes: Some(3_000_000_000_000),
+        fragmentation_percent: Some(7),
+        ..PoolSpace::default()
+    };
+    ZpoolReport { pools: vec![pool], space: vec![space] }
 }
 
 fn smart() -> Smart {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::buf::Chain;
 use bytes::{Buf, Bytes};
+use hardstand_core::Thing;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
@@ -42,7 +43,7 @@ const REQUEST_BYTES: usize = 16 * 1024;
 /// After a failed accept (no file descriptor left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// The loop answers between two passes, which the probe's own deadlines keep short.
-const FORGET_LIMIT: Duration = Duration::from_secs(10);
+const WISH_LIMIT: Duration = Duration::from_secs(10);
 
 type Body = Full<Chain<Bytes, Bytes>>;
 
@@ -73,13 +74,36 @@ pub(crate) enum ServeError {
     },
 }
 
-/// A disk was taken out on purpose. The loop forgets it and says whether it knew it.
+/// What a person wants of the loop, which says whether it knew what it is about.
 #[derive(Debug)]
-pub(crate) struct Forget {
-    /// Serial number, WWN or kernel name: the key it is remembered under.
-    pub(crate) key: String,
+pub(crate) struct Wish {
+    /// What.
+    pub(crate) wanted: Wanted,
     /// Takes the answer.
     pub(crate) answer: oneshot::Sender<bool>,
+}
+
+/// What a person may want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Something was taken away on purpose: forget it.
+    Forget {
+        /// What it was.
+        kind: Thing,
+        /// What it is remembered under: of a disk its serial number, WWN or kernel name.
+        name: String,
+    },
+    /// A finding is known: tell it no louder than info for a while.
+    Acknowledge {
+        /// The check.
+        check: String,
+        /// The subject.
+        subject: String,
+        /// Why.
+        reason: String,
+        /// For how long; 0: tell it again.
+        seconds: u64,
+    },
 }
 
 /// What the server needs of the loop.
@@ -87,8 +111,8 @@ pub(crate) struct Forget {
 pub(crate) struct Shared {
     /// The last judged pass.
     pub(crate) published: watch::Receiver<Arc<Published>>,
-    /// Where wishes to forget a disk go.
-    pub(crate) forget: mpsc::Sender<Forget>,
+    /// Where wishes go.
+    pub(crate) wishes: mpsc::Sender<Wish>,
 }
 
 /// Who asks.
@@ -198,14 +222,13 @@ async fn answer(request: &Request<Incoming>, peer: Peer, shared: &Shared) -> Res
     let path = request.uri().path();
     let known = path == "/" || path == "/metrics" || (local && path.starts_with("/v1/"));
     match (request.method(), path) {
-        (&Method::POST, "/v1/forget") if local => {
+        (&Method::POST, "/v1/forget" | "/v1/acknowledge") if local => {
             if !trusted {
-                return sentence(
-                    StatusCode::FORBIDDEN,
-                    "only root may tell the agent that a disk was taken out: use sudo",
-                );
+                let refusal = "only root may tell the agent what is known or was taken away: use sudo";
+                return sentence(StatusCode::FORBIDDEN, refusal);
             }
-            forget(request.uri().query(), shared).await
+            let query = request.uri().query();
+            if path == "/v1/forget" { forget(query, shared).await } else { acknowledge(query, shared).await }
         }
         (&Method::GET | &Method::HEAD, "/metrics") => metrics(request, &published()),
         (&Method::GET | &Method::HEAD, "/v1/health") if local => {
@@ -236,21 +259,55 @@ fn seconds_of(clock: ClockId) -> f64 {
 }
 
 async fn forget(query: Option<&str>, shared: &Shared) -> Response<Body> {
-    let key = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("disk="));
-    let Some(key) = key.and_then(percent_decoded).filter(|key| !key.is_empty()) else {
-        return sentence(StatusCode::BAD_REQUEST, "the query must be ?disk=SERIAL");
+    let asked = query.and_then(|query| query.split_once('=')).and_then(|(word, name)| {
+        let kind = Thing::ALL.into_iter().find(|kind| kind.word() == word)?;
+        Some((kind, percent_decoded(name).filter(|name| !name.is_empty())?))
+    });
+    let Some((kind, name)) = asked else {
+        let words = Thing::ALL.map(|kind| format!("?{}=NAME", kind.word())).join(", ");
+        return sentence(StatusCode::BAD_REQUEST, &format!("the query must be one of {words}"));
     };
+    let word = kind.word();
+    let known = format!("{word} {name} is forgotten");
+    let unknown = format!("no {word} is remembered as {name}; hardstand health names what is missed");
+    wish(Wanted::Forget { kind, name }, shared, &known, &unknown).await
+}
+
+async fn acknowledge(query: Option<&str>, shared: &Shared) -> Response<Body> {
+    let value = |wanted: &str| {
+        let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(name, _)| *name == wanted)?;
+        percent_decoded(value)
+    };
+    let asked =
+        (value("check"), value("subject"), value("reason"), value("seconds").and_then(|text| text.parse().ok()));
+    let (Some(check), Some(subject), Some(reason), Some(seconds)) = asked else {
+        let form = "the query must be ?check=CHECK&subject=SUBJECT&reason=WORDS&seconds=NUMBER";
+        return sentence(StatusCode::BAD_REQUEST, form);
+    };
+    if seconds > 0 && reason.trim().is_empty() {
+        return sentence(StatusCode::BAD_REQUEST, "say why: the reason is shown with the finding");
+    }
+    let known = match seconds {
+        0 => format!("{check} of {subject} is told again"),
+        _ => format!("{check} of {subject} is acknowledged; its gate stays as it is"),
+    };
+    let unknown = format!(
+        "there is nothing to acknowledge of {check} of {subject}; hardstand health names the checks and their subjects"
+    );
+    wish(Wanted::Acknowledge { check, subject, reason, seconds }, shared, &known, &unknown).await
+}
+
+/// Hands a wish to the loop; the sentence for one that it knew what to do with, and for one that it did not.
+async fn wish(wanted: Wanted, shared: &Shared, known: &str, unknown: &str) -> Response<Body> {
     let (answer, answered) = oneshot::channel();
     let asked = async {
-        shared.forget.send(Forget { key: key.clone(), answer }).await.ok()?;
+        shared.wishes.send(Wish { wanted, answer }).await.ok()?;
         answered.await.ok()
     };
-    match tokio::time::timeout(FORGET_LIMIT, asked).await {
-        Ok(Some(true)) => sentence(StatusCode::OK, &format!("disk {key} is forgotten")),
-        Ok(Some(false)) => sentence(
-            StatusCode::NOT_FOUND,
-            &format!("no disk is remembered as {key}; hardstand health names those that are missed"),
-        ),
+    match tokio::time::timeout(WISH_LIMIT, asked).await {
+        Ok(Some(true)) => sentence(StatusCode::OK, known),
+        Ok(Some(false)) => sentence(StatusCode::NOT_FOUND, unknown),
         Ok(None) => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping; ask again once it runs"),
         Err(_) => sentence(StatusCode::SERVICE_UNAVAILABLE, "the agent did not answer in time; ask again"),
     }

@@ -34,6 +34,10 @@ pub(super) fn write(page: &mut Page, observed: &Observed, health: &Health) {
         let labels = [("check", &*row.check), ("subject", &*row.subject), ("severity", row.severity.word())];
         findings.sample(&labels, 1.0);
     }
+    let mut known = page.family("hardstand_finding_acknowledged", Kind::Gauge, "A finding that a person acknowledged.");
+    for row in health.findings.iter().filter(|row| row.acknowledged.is_some()) {
+        known.sample(&[("check", &*row.check), ("subject", &*row.subject)], 1.0);
+    }
     let mut success =
         page.family("hardstand_collector_success", Kind::Gauge, "Whether a collector's last turn gave a value.");
     for row in &health.collectors {

@@ -6,10 +6,14 @@
 
 mod fleet;
 mod health;
+mod iscsi;
 mod load;
+mod md;
+mod multipath;
 mod page;
 mod storage;
 mod system;
+mod zfs;
 
 use bytes::Bytes;
 use hardstand_core::{Health, Observed};
@@ -31,6 +35,10 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     health::write(&mut page, observed, health);
     load::write(&mut page, observed);
     storage::write(&mut page, observed, health);
+    zfs::write(&mut page, observed, health);
+    iscsi::write(&mut page, observed, health);
+    multipath::write(&mut page, observed);
+    md::write(&mut page, observed);
     system::write(&mut page, observed);
     fleet::write(&mut page, standing);
     page.finish()

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 struct Fixture {
     shared: Shared,
     publish: watch::Sender<Arc<Published>>,
-    wishes: mpsc::Receiver<Forget>,
+    wishes: mpsc::Receiver<Wish>,
     dir: tempfile::TempDir,
 }
 
@@ -27,8 +27,8 @@ fn seen_now() -> hardstand_core::Observed {
 
 fn fixture() -> Fixture {
     let (publish, published) = watch::channel(Arc::new(Published::new(seen_now(), sick(), None)));
-    let (forget, wishes) = mpsc::channel(1);
-    Fixture { shared: Shared { published, forget }, publish, wishes, dir: tempfile::tempdir().unwrap() }
+    let (sender, wishes) = mpsc::channel(1);
+    Fixture { shared: Shared { published, wishes: sender }, publish, wishes, dir: tempfile::tempdir().unwrap() }
 }
 
 impl Fixture {
@@ -115,21 +115,49 @@ fn a_disk_is_forgotten_through_the_loop() {
         tokio::spawn(serve_unix(listener, fixture.shared.clone()));
         let loop_side = tokio::spawn(async move {
             let mut keys = Vec::new();
-            for known in [true, false] {
+            for known in [true, false, true, true] {
                 let wish = fixture.wishes.recv().await.unwrap();
                 wish.answer.send(known).unwrap();
-                keys.push(wish.key);
+                keys.push(wish.wanted);
             }
             keys
         });
         let socket = fixture.dir.path().join("agent.sock");
         let answer = ask_unix(&socket, "POST", "/v1/forget?disk=WD%2FA%20b").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("disk WD/A b is forgotten\n"), "{answer}");
-        let answer = ask_unix(&socket, "POST", "/v1/forget?disk=other").await;
+        let answer = ask_unix(&socket, "POST", "/v1/forget?session=other").await;
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
-        assert_eq!(loop_side.await.unwrap(), ["WD/A b", "other"]);
-        let answer = ask_unix(&socket, "POST", "/v1/forget?disk=").await;
-        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        let known =
+            "/v1/acknowledge?check=zfs.pool&subject=my%20tank&reason=new%20disk%20is%20on%20its%20way&seconds=60";
+        let answer = ask_unix(&socket, "POST", known).await;
+        let told = "zfs.pool of my tank is acknowledged; its gate stays as it is\n";
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with(told), "{answer}");
+        let again = "/v1/acknowledge?check=zfs.pool&subject=my%20tank&reason=&seconds=0";
+        let answer = ask_unix(&socket, "POST", again).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("is told again\n"), "{answer}");
+        let forget = |kind, name: &str| Wanted::Forget { kind, name: name.to_owned() };
+        let acknowledge = |reason: &str, seconds| Wanted::Acknowledge {
+            check: "zfs.pool".to_owned(),
+            subject: "my tank".to_owned(),
+            reason: reason.to_owned(),
+            seconds,
+        };
+        let wished = [
+            forget(Thing::Disk, "WD/A b"),
+            forget(Thing::Session, "other"),
+            acknowledge("new disk is on its way", 60),
+            acknowledge("", 0),
+        ];
+        assert_eq!(loop_side.await.unwrap(), wished);
+        for query in ["", "?check=a&subject=b&reason=c", "?check=a&subject=b&reason=+&seconds=9", "?check=a&seconds=x"]
+        {
+            let answer = ask_unix(&socket, "POST", &format!("/v1/acknowledge{query}")).await;
+            assert!(answer.starts_with("HTTP/1.1 400"), "{query}: {answer}");
+        }
+        for query in ["disk=", "diskette=x", "x"] {
+            let answer = ask_unix(&socket, "POST", &format!("/v1/forget?{query}")).await;
+            assert!(answer.starts_with("HTTP/1.1 400"), "{query}: {answer}");
+        }
         let answer = ask_unix(&socket, "POST", "/v1/forget?disk=late").await;
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
         let answer = ask_unix(&socket, "GET", "/v1/forget?disk=x").await;
