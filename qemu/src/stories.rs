@@ -5,6 +5,8 @@
 
 mod agent_health;
 mod agent_hung;
+mod agent_iscsi;
+mod agent_md;
 mod boot_disk;
 mod boot_pxe;
 mod boot_usb;
@@ -29,7 +31,7 @@ pub(crate) use roll_crash::Part;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::fleet;
@@ -53,6 +55,10 @@ pub(crate) enum Story {
     AgentHealth,
     /// A collector that hangs does not delay the page
     AgentHung,
+    /// Two paths to a disk of another machine are lost one after the other, and come back
+    AgentIscsi,
+    /// An array of two disks loses one, gets it back and is stopped
+    AgentMd,
     /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
     FleetBoot,
     /// Two of three machines lose their power and come back with what they had flushed
@@ -106,7 +112,7 @@ impl Story {
     pub(crate) fn recipe(self) -> &'static str {
         match self {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
-            Self::BootZfs => "lab-storage",
+            Self::BootZfs | Self::AgentIscsi | Self::AgentMd => "lab-storage",
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
             Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
             Self::RollEmbedded
@@ -128,32 +134,46 @@ impl Story {
 /// failure.
 pub(crate) async fn run(house: &House, story: Story, images: PathBuf, part: Option<Part>) -> Result<()> {
     let scene = Scene::enter(house, &story.name(), images).await?;
-    let outcome = match story {
-        Story::BootDisk => boot_disk::run(&scene).await,
-        Story::BootUsb => boot_usb::run(&scene).await,
-        Story::BootPxeBios => boot_pxe::bios(&scene).await,
-        Story::BootPxeUefi => boot_pxe::uefi(&scene).await,
-        Story::BootZfs => boot_zfs::run(&scene).await,
-        Story::AgentHealth => agent_health::run(&scene).await,
-        Story::AgentHung => agent_hung::run(&scene).await,
-        Story::FleetBoot => fleet_boot::run(&scene).await,
-        Story::FleetPower => fleet_power::run(&scene).await,
-        Story::RollEmbedded => roll::run(&scene, fleet::trust::Engine::Embedded).await,
-        Story::RollEtcd => roll::run(&scene, fleet::trust::Engine::Etcd).await,
-        Story::RollHalt => roll_halt::run(&scene).await,
-        Story::RollCrash => roll_crash::run(&scene, part).await,
-        Story::RollBadUpdate => roll_bad_update::run(&scene).await,
-        Story::RollBadKernel => roll_bad_kernel::run(&scene).await,
-        Story::RollLeaderDies => roll_leader_dies::run(&scene).await,
-        Story::RollPartition => roll_partition::run(&scene).await,
-        Story::RollStoreHostLast => roll_store_host_last::run(&scene).await,
-        Story::Fleetlock => fleetlock::run(&scene).await,
-        Story::RebootKinds => reboot_kinds::run(&scene).await,
-    };
+    let outcome = tell(&scene, story, part).await;
     if outcome.is_err() {
         print!("{}", scene.last_words());
     } else {
         scene.say(&format!("{} holds", story.name()));
     }
     outcome
+}
+
+/// One machine, or two that are no fleet; all else is of a fleet.
+async fn tell(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
+    match story {
+        Story::BootDisk => boot_disk::run(scene).await,
+        Story::BootUsb => boot_usb::run(scene).await,
+        Story::BootPxeBios => boot_pxe::bios(scene).await,
+        Story::BootPxeUefi => boot_pxe::uefi(scene).await,
+        Story::BootZfs => boot_zfs::run(scene).await,
+        Story::AgentHealth => agent_health::run(scene).await,
+        Story::AgentHung => agent_hung::run(scene).await,
+        Story::AgentIscsi => agent_iscsi::run(scene).await,
+        Story::AgentMd => agent_md::run(scene).await,
+        of_a_fleet => tell_of_a_fleet(scene, of_a_fleet, part).await,
+    }
+}
+
+async fn tell_of_a_fleet(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
+    match story {
+        Story::FleetBoot => fleet_boot::run(scene).await,
+        Story::FleetPower => fleet_power::run(scene).await,
+        Story::RollEmbedded => roll::run(scene, fleet::trust::Engine::Embedded).await,
+        Story::RollEtcd => roll::run(scene, fleet::trust::Engine::Etcd).await,
+        Story::RollHalt => roll_halt::run(scene).await,
+        Story::RollCrash => roll_crash::run(scene, part).await,
+        Story::RollBadUpdate => roll_bad_update::run(scene).await,
+        Story::RollBadKernel => roll_bad_kernel::run(scene).await,
+        Story::RollLeaderDies => roll_leader_dies::run(scene).await,
+        Story::RollPartition => roll_partition::run(scene).await,
+        Story::RollStoreHostLast => roll_store_host_last::run(scene).await,
+        Story::Fleetlock => fleetlock::run(scene).await,
+        Story::RebootKinds => reboot_kinds::run(scene).await,
+        other => bail!("{} is of no fleet", other.name()),
+    }
 }

@@ -18,8 +18,13 @@ pub(crate) const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// (12 s on an idle machine, 30 s with a load of seven per core).
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(150);
 
+/// What was made wrong may be known to the kernel after its own timeouts only (iSCSI: 10 s and more), a pass is due every
+/// ten seconds, and the guest is slow.
+const SEEN_LIMIT: Duration = Duration::from_secs(150);
+
 /// HTTP/1.0 and the shell's own means: the image has no HTTP client.
-const GET_PAGE: &str = "exec 3<>/dev/tcp/127.0.0.1/9787; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3";
+pub(super) const GET_PAGE: &str =
+    "exec 3<>/dev/tcp/127.0.0.1/9787; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3";
 
 /// systemd is up, the agent has reported READY, nothing has failed.
 pub(crate) async fn comes_up(scene: &Scene, running: &mut Running) -> Result<()> {
@@ -139,4 +144,28 @@ pub(crate) fn disk_is_untouched(scene: &Scene, file: &Path) -> Result<()> {
         }
         ensure!(chunk[..read].iter().all(|byte| *byte == 0), "{} was written to", file.display());
     }
+}
+
+/// Keeps what a program prints now with the story's evidence: such files are where our parsers' fixtures come from.
+pub(super) async fn keep(scene: &Scene, running: &Running, file: &str, command: &str) -> Result<()> {
+    let printed = running.guest().ok(command, COMMAND_LIMIT).await.with_context(|| format!("keeping {command}"))?;
+    std::fs::write(scene.dir.join(file), printed).with_context(|| format!("keeping {file}"))
+}
+
+/// The agent finds of a subject what it should, with these words in its evidence, once it has looked again.
+pub(crate) async fn finds(
+    scene: &Scene,
+    running: &Running,
+    (check, subject, severity): (&str, &str, &str),
+    words: &str,
+) -> Result<()> {
+    let what = format!("the agent to find {check} of {subject} {severity}, {words}");
+    let evidence = running.guest().until(&what, SEEN_LIMIT, "hardstand health --json --all", |said| {
+        let health = Health::read(said).ok()?;
+        let found = health.worst(check, subject)?;
+        (found.severity == severity && found.evidence.contains(words)).then(|| found.evidence.clone())
+    });
+    let evidence = evidence.await?;
+    scene.say(&format!("the agent says: {check} of {subject} is {severity}, {evidence}"));
+    Ok(())
 }

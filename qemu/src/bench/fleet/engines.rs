@@ -20,7 +20,7 @@ const ETCD: &str = "fenced transaction, etcd over mutual TLS";
 
 /// Runs the measurement on the disk of `out/`.
 pub(super) async fn measure(house: &House) -> Result<Vec<Row>> {
-    let words = "bench --locked --package hardstand --bench store --".split(' ');
+    let words = "bench --locked --profile timing --package hardstand --bench store --".split(' ');
     println!("measuring one fenced transaction on each engine (an optimised build first)");
     let run = house.cargo(BUILD_LIMIT + RUN_LIMIT)?.args(words).arg(house.evidence("bench-store", "")?);
     let said = run.success().await.context("measuring the store")?;
