@@ -85,6 +85,8 @@ fn disturbed(path: &Path) -> (Embedded, Arc<Disturbed>) {
         let what = Arc::clone(&what);
         Box::new(move |path: &Path| {
             let file = File::options().read(true).write(true).open(path)?;
+            // As redb locks a file that it opens itself: whoever opens it next waits for the last close, which truncates.
+            file.try_lock()?;
             Ok(Box::new(Disturbance(file, Arc::clone(&what))))
         })
     };
@@ -140,6 +142,7 @@ fn a_full_disk_refuses_and_works_again() {
         }
         let answer = store.txn(&put("/k", "after")).await.unwrap();
         assert_eq!(answer, Answer::Committed { revision: 3 });
+        assert!(matches!(Embedded::open(&path), Err(StoreError::OutOfReach { why }) if why.contains("already open")));
         drop(store);
         assert_eq!(reopened(&path).get("/k").await.unwrap().unwrap().value, "after");
     });
