@@ -85,12 +85,23 @@ pub(crate) fn fetch(choice: Choice<'_>) -> Vec<String> {
 
 /// Installs.
 pub(crate) fn install(choice: Choice<'_>) -> Vec<String> {
+    write(choice, &["dist-upgrade"])
+}
+
+/// Unpacks packages again that were cut off while they were unpacked, and configures them. An upgrade does not: dpkg calls
+/// such a package unpacked, and refuses to configure it.
+pub(crate) fn reinstall(choice: Choice<'_>, packages: &[String]) -> Vec<String> {
+    let what: Vec<&str> = ["--reinstall", "install"].into_iter().chain(packages.iter().map(String::as_str)).collect();
+    write(choice, &what)
+}
+
+fn write(choice: Choice<'_>, what: &[&str]) -> Vec<String> {
     let mut before = vec!["-y", "-q"];
     let conffiles = CONFFILES.map(|option| format!("Dpkg::Options::={option}"));
     for option in &conffiles {
         before.extend(["-o", option]);
     }
-    upgrade(&before, choice)
+    apt(&before, choice, what)
 }
 
 /// Finishes what an earlier run left in the middle.
@@ -99,6 +110,10 @@ pub(crate) fn finish() -> Vec<String> {
 }
 
 fn upgrade(before: &[&str], choice: Choice<'_>) -> Vec<String> {
+    apt(before, choice, &["dist-upgrade"])
+}
+
+fn apt(before: &[&str], choice: Choice<'_>, what: &[&str]) -> Vec<String> {
     let mut all = words(&[APT]);
     all.extend(words(before));
     // Nothing is written but what is asked for; held packages stay; nothing is removed that the set does not name.
@@ -109,7 +124,7 @@ fn upgrade(before: &[&str], choice: Choice<'_>) -> Vec<String> {
         // No other preference has a say.
         all.extend(words(&["-o", "Dir::Etc::PreferencesParts=/dev/null"]));
     }
-    all.extend(words(&["dist-upgrade"]));
+    all.extend(words(what));
     all
 }
 

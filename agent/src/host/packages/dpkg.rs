@@ -19,6 +19,8 @@ pub(crate) struct Installed {
     pub(crate) version: String,
     /// dpkg's word for its state: `installed`, `half-configured`, ...
     pub(crate) state: String,
+    /// Whether dpkg was cut off while it unpacked it, and wants it unpacked again: nothing else makes it whole.
+    pub(crate) torn: bool,
     /// Whether the operator keeps it at its version.
     pub(crate) held: bool,
 }
@@ -26,12 +28,12 @@ pub(crate) struct Installed {
 impl Installed {
     /// Installed and usable; a trigger may still have to run.
     pub(super) fn is_whole(&self) -> bool {
-        matches!(self.state.as_str(), "installed" | "triggers-awaited" | "triggers-pending")
+        !self.torn && matches!(self.state.as_str(), "installed" | "triggers-awaited" | "triggers-pending")
     }
 
     /// In a state that dpkg passes through, and leaves only when it was cut off or a script failed.
     pub(super) fn is_half_way(&self) -> bool {
-        self.state != "installed"
+        self.torn || self.state != "installed"
     }
 }
 
@@ -50,7 +52,7 @@ fn package(name: &str, status: &str, version: &str, arch: &str) -> Result<Option
         return Err("the paragraph before has no Package".to_owned());
     }
     let words: Vec<&str> = status.split_whitespace().collect();
-    let [want, _error, state] = words[..] else {
+    let [want, error, state] = words[..] else {
         return Err(format!("the Status of {name} is not three words: {status:?}"));
     };
     if matches!(state, "not-installed" | "config-files") {
@@ -60,5 +62,5 @@ fn package(name: &str, status: &str, version: &str, arch: &str) -> Result<Option
         return Err(format!("{name} is {state} and has no Version"));
     }
     let (name, arch, version, state) = (name.to_owned(), arch.to_owned(), version.to_owned(), state.to_owned());
-    Ok(Some(Installed { name, arch, version, state, held: want == "hold" }))
+    Ok(Some(Installed { name, arch, version, state, torn: error == "reinstreq", held: want == "hold" }))
 }

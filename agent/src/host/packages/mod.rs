@@ -91,6 +91,15 @@ impl Record {
         !self.interrupted && !self.installed.iter().any(Installed::is_half_way)
     }
 
+    /// The packages of this set, `name:arch`, that dpkg wants unpacked again before it does anything else with them.
+    pub(crate) fn torn<'a>(&'a self, set: &'a PackageSet) -> impl Iterator<Item = String> + 'a {
+        let torn = self.installed.iter().filter(|package| package.torn);
+        let of_set = |package: &&Installed| {
+            set.changes().iter().any(|change| change.name == package.name && change.to.is_some())
+        };
+        torn.filter(of_set).map(|package| format!("{}:{}", package.name, package.arch))
+    }
+
     /// Whether every planned version is the installed one, and what was to go is gone.
     pub(crate) fn holds(&self, set: &PackageSet) -> bool {
         set.changes().iter().all(|change| {
