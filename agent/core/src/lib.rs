@@ -23,6 +23,7 @@ pub mod rollout;
 pub mod safety;
 pub mod settings;
 pub mod sim;
+pub mod snapshot;
 pub mod standing;
 pub mod status;
 pub mod step;

@@ -32,6 +32,8 @@ pub struct Settings {
     pub hooks: HookSettings,
     /// How packages are installed and the node restarts.
     pub patch: PatchSettings,
+    /// ZFS snapshots before packages are installed.
+    pub snapshots: SnapshotSettings,
     /// Where the fleet's shared state is.
     pub store: StoreSettings,
 }
@@ -219,6 +221,18 @@ pub struct PatchSettings {
     pub keep_running: Vec<String>,
 }
 
+/// `[snapshots]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotSettings {
+    /// Whether the root is kept before packages are installed, where it is ZFS.
+    pub root: bool,
+    /// Other datasets that are kept with it, each without those below it.
+    pub datasets: Vec<String>,
+    /// How many of ours stay on each dataset; older ones go when the next one was made.
+    pub keep: u64,
+}
+
 /// `[thresholds]`: where a finding becomes a warning or critical. Defaults are the field's (node-mixin and the like).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -276,6 +290,12 @@ pub struct Thresholds {
 impl Default for ProbeSettings {
     fn default() -> Self {
         Self { interval_secs: 10, deadline_secs: 5, smart_interval_secs: 300, inventory_interval_secs: 3600 }
+    }
+}
+
+impl Default for SnapshotSettings {
+    fn default() -> Self {
+        Self { root: true, datasets: Vec::new(), keep: 3 }
     }
 }
 

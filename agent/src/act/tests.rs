@@ -186,6 +186,55 @@ async fn a_set_is_staged_as_planned_and_installed_pinned() {
 }
 
 #[tokio::test]
+async fn a_root_on_zfs_is_kept_before_anything_is_installed_and_ours_alone_are_pruned() {
+    let bench = Bench::start("[snapshots]\nkeep = 2\n").await;
+    prints(&bench);
+    let root = "1 0 0:1 / / rw - zfs rpool/ROOT/pve-1 rw\n";
+    std::fs::write(bench.host.path("proc/self/mountinfo"), root).unwrap();
+    let mut act = act(&bench);
+    let journey = with_packages();
+    act.start(Step::Stage, &journey, None);
+    assert_eq!(ended(&act).await, ActState::Ended);
+    bench.bus.log();
+    act.start(Step::Patch, &journey, Some(now_ms()));
+    let ActState::Failed { why, .. } = ended(&act).await else { panic!("without zfs nothing is installed") };
+    assert!(why.contains("zfs is not installed"), "{why}");
+    assert!(bench.bus.log().is_empty());
+
+    let snapshot = |name: &str, created: u32, made: &str, source: &str| {
+        let name = format!("rpool/ROOT/pve-1@{name}");
+        format!(
+            "{name}\tcreation\t{created}\t-\n{name}\tuserrefs\t0\t-\n{name}\tclones\t\t-\n\
+             {name}\thardstand:made\t{made}\t{source}\n"
+        )
+    };
+    let listed = [
+        snapshot("hardstand-a", 1, "hardstand-a", "local"),
+        snapshot("hardstand-b", 2, "hardstand-a", "inherited from rpool"),
+        snapshot("hardstand-c", 3, "hardstand-c", "local"),
+        snapshot("autosnap", 4, "-", "-"),
+    ];
+    // A stand-in that prints what the real one would.
+    let program = bench.host.path("usr/sbin/zfs");
+    std::fs::create_dir_all(program.parent().unwrap()).unwrap();
+    std::fs::write(bench.host.path("listed"), listed.concat()).unwrap();
+    std::fs::write(&program, format!("#!/bin/sh\nexec cat {}\n", bench.host.path("listed").display())).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut act = self::act(&bench);
+    act.start(Step::Patch, &journey, Some(now_ms()));
+    assert_eq!(ended(&act).await, ActState::Ended);
+    let log = bench.bus.log().join("\n").replace(&bench.host.path("").display().to_string(), "/");
+    let (unit, commands) = log.strip_prefix("run hardstand-").and_then(|log| log.split_once(".service: ")).unwrap();
+    let commands: Vec<&str> = commands.split(" && ").collect();
+    let short = format!("hardstand-{unit}");
+    let made = format!("/usr/sbin/zfs snapshot -o hardstand:made={short} rpool/ROOT/pve-1@{short}");
+    assert_eq!(commands.first(), Some(&made.as_str()));
+    assert!(commands[1].contains(" --configure -a") && commands[2].contains("dist-upgrade"), "{log}");
+    assert_eq!(commands.last(), Some(&"-/usr/sbin/zfs destroy rpool/ROOT/pve-1@hardstand-a"), "{log}");
+    assert_eq!(log.matches("destroy").count(), 1, "{log}");
+}
+
+#[tokio::test]
 async fn a_run_that_was_cut_is_run_again_and_makes_the_kernels_files_anew() {
     let bench = Bench::start("").await;
     prints(&bench);
@@ -218,6 +267,20 @@ async fn a_run_that_was_cut_is_run_again_and_makes_the_kernels_files_anew() {
     let initramfs = format!("/usr/sbin/update-initramfs -c -k {release}");
     assert_eq!(commands[..3], [&*depmod, &*initramfs, "/usr/bin/sync -f / /boot"], "{log}");
     assert!(!installed().await, "in this boot too, until the run that mends it has come to its end");
+    // Cut while a package was unpacked: dpkg wants it unpacked again, and an upgrade does not do that.
+    let record = bench.host.path("var/lib/dpkg/status");
+    let whole = std::fs::read_to_string(&record).unwrap();
+    std::fs::write(&record, whole.replacen("install ok installed", "install reinstreq unpacked", 1)).unwrap();
+    let mut act = self::act(&bench);
+    act.start(Step::Patch, &journey, Some(now_ms()));
+    assert_eq!(ended(&act).await, ActState::Ended);
+    let log = bench.bus.log().join("\n");
+    let (before, after) = log.split_once(" --configure -a && ").unwrap_or_else(|| panic!("{log}"));
+    assert!(before.contains(": -/usr/bin/systemd-inhibit "), "{log}");
+    let again = after.split(" && ").next().and_then(|one| one.split_once(" --reinstall install ")).unwrap().1;
+    let first = set.changes().iter().find(|change| change.to.is_some()).unwrap();
+    assert_eq!(again, format!("{}:{}", first.name, first.architecture), "{log}");
+    std::fs::write(&record, whole).unwrap();
     std::fs::remove_file(&note).unwrap();
     assert!(installed().await, "it has come to its end");
     std::fs::write(&note, "torn").unwrap();

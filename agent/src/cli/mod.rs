@@ -25,6 +25,7 @@ mod rollout;
 mod rollout_watch;
 mod runbook;
 mod simulate;
+mod snapshots;
 mod source;
 mod stale;
 mod status;
@@ -126,6 +127,9 @@ enum Command {
     /// Print alert rules for Prometheus, or a dashboard for Grafana.
     #[command(subcommand)]
     Monitoring(monitoring::MonitoringCommand),
+    /// Prune ZFS snapshots by rules, dry run first.
+    #[command(subcommand)]
+    Snapshots(snapshots::SnapshotsCommand),
     /// Restart the services that still run code which was replaced on the disk.
     #[command(hide = true)]
     RestartStale(stale::StaleArgs),
@@ -187,6 +191,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Ack(args) => ack::run(&args),
         Command::Forget(command) => forget::run(&command),
         Command::Monitoring(command) => monitoring::run(&command),
+        Command::Snapshots(command) => snapshots::run(&command),
         Command::RestartStale(args) => stale::run(&args),
         Command::Completions(args) => generate::completions(args, &mut Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),

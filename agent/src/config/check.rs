@@ -106,6 +106,9 @@ fn names(settings: &Settings, faults: &mut Vec<Fault>) {
     list("drain.units", &settings.drain.units, unit, is_unit, faults);
     list("patch.keep_running", &settings.patch.keep_running, unit, is_unit, faults);
     hooks(settings, faults);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | ':' | ' ');
+    let is_dataset = |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(allowed);
+    list("snapshots.datasets", &settings.snapshots.datasets, "a dataset, as in tank/data", is_dataset, faults);
     let is_interface = |name: &str| !name.is_empty() && !name.contains(|c: char| c == '/' || c.is_whitespace());
     list("nics.required", &settings.nics.required, "an interface, as in eno1", is_interface, faults);
     list("nics.ignore", &settings.nics.ignore, "an interface, as in eno1", is_interface, faults);

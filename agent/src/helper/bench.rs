@@ -32,6 +32,8 @@ impl Bench {
         }
         std::fs::write(host.path("var/lib/dpkg/status"), "").unwrap();
         std::fs::write(host.path("proc/sys/kernel/random/boot_id"), "boot-1\n").unwrap();
+        std::fs::create_dir_all(host.path("proc/self")).unwrap();
+        std::fs::write(host.path("proc/self/mountinfo"), "1 0 0:1 / / rw - ext4 /dev/vda2 rw\n").unwrap();
         std::fs::write(host.path("agent.toml"), config).unwrap();
         let bus = FakeBus::start().await;
         let rooms = Rooms { state: host.path("state"), logs: host.path("logs") };

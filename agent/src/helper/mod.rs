@@ -5,6 +5,7 @@
 //! - `wire`: the verbs, their answers, and how they are written (one line of JSON each way).
 //! - `errand`: what a verb that changes the host must carry; `replay`: what was run already, on the disk before each act.
 //! - `verbs`, `zpool`: what each verb that reads does. `patch`, `drain`, `hooks`, `reboot`: what those do that change the host.
+//! - `snapshots`: what is kept of the system before packages are installed.
 //! - `staged`: the set that is to be installed; `unsettled`: whether installing it was cut by a lost power.
 //! - `serve`: who may ask, how much and for how long.
 //! - `client`, `changes`: the agent's side.
@@ -22,6 +23,7 @@ mod patch;
 mod reboot;
 mod replay;
 mod serve;
+mod snapshots;
 mod staged;
 mod unsettled;
 mod verbs;

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::errand::{Deed, Digest, Errand, Permit, Release};
 use super::ground::{Done, Ground, No};
 use super::wire::{Answer, PackageProof, RunState};
-use super::{meaning, staged, unsettled};
+use super::{meaning, snapshots, staged, unsettled};
 use crate::host::apt::{self, Choice};
 use crate::host::boot::{KernelFiles, loader};
 use crate::host::packages;
@@ -95,15 +95,31 @@ pub(super) async fn stage(ground: &Ground, errand: &Errand, set: &Digest, kernel
 
 /// Installs the staged set in a unit of its own. Nothing slow stands between the permit and the start.
 pub(super) async fn apply(ground: &Ground, errand: &Errand, permit: &Permit, set: &Digest) -> Done {
+    let name = run_name(Deed::Patch, errand);
+    // Pools may take their time to answer, so they are asked first.
+    let snapshots = snapshots::around(ground, &ground.settings()?.snapshots, &name).await?;
     ground.admit(Deed::Patch, "apply", true, errand, Some(permit))?;
     let staged = staged::read(&ground.rooms.state, set).map_err(No::Refused)?;
     let preferences = staged::write_preferences(&ground.rooms.state, &staged.set).map_err(No::Failed)?;
     let removes = staged.set.changes().iter().any(|change| change.to.is_none());
-    let mut install = apt::install(pinned(&preferences)?);
-    if !removes {
-        install.insert(1, "--no-remove".to_owned());
+    let choice = pinned(&preferences)?;
+    let guarded = |mut command: Vec<String>| {
+        if !removes {
+            command.insert(1, "--no-remove".to_owned());
+        }
+        under_inhibitor(command)
+    };
+    let mut commands = snapshots.before;
+    let mut finish = under_inhibitor(apt::finish());
+    let torn: Vec<String> = packages::record(&ground.host)?.torn(&staged.set).collect();
+    if torn.is_empty() {
+        commands.push(finish);
+    } else {
+        // It finishes what it can, and fails over these.
+        finish[0].insert(0, '-');
+        commands.extend([finish, guarded(apt::reinstall(choice, &torn))]);
     }
-    let mut commands = vec![under_inhibitor(apt::finish()), under_inhibitor(install)];
+    commands.push(guarded(apt::install(choice)));
     if unsettled::was_cut(ground, set).map_err(No::Failed)? {
         // The note stays: should this run fail before it gets here, the next one must do it.
         commands.extend(unsettled::renew(ground, staged.kernel.as_ref()).into_iter().map(under_inhibitor));
@@ -111,7 +127,8 @@ pub(super) async fn apply(ground: &Ground, errand: &Errand, permit: &Permit, set
         unsettled::begin(ground, set).map_err(No::Failed)?;
     }
     commands.extend(unsettled::settle(ground));
-    let unit = ground.transient(&run_name(Deed::Patch, errand), "installing packages", commands, None);
+    commands.extend(snapshots.after);
+    let unit = ground.transient(&name, "installing packages", commands, None);
     ground.jobs.start_transient(&unit).await?;
     Ok(Answer::Begun {})
 }

@@ -4,6 +4,7 @@
 //! It must never take a directory that it cannot list for a machine without pools.
 
 mod list;
+mod snapshots;
 mod status_json;
 mod status_text;
 
@@ -15,6 +16,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 pub(crate) use list::parse as parse_list;
+pub(crate) use snapshots::{arguments as snapshot_arguments, parse as parse_snapshots, root_dataset};
 pub(crate) use status_json::parse as parse_status_json;
 pub(crate) use status_text::parse as parse_status_text;
 

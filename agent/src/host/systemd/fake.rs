@@ -226,7 +226,10 @@ impl Manager {
             }
         }
         let mut world = self.world.lock().unwrap();
-        let words: Vec<String> = commands.iter().map(|(_, words, _)| words.join(" ")).collect();
+        let words: Vec<String> = commands
+            .iter()
+            .map(|(_, words, may_fail)| format!("{}{}", if *may_fail { "-" } else { "" }, words.join(" ")))
+            .collect();
         world.log.push(format!("run {name}: {}", words.join(" && ")));
         let printed = world.prints.iter().find(|(word, _)| words.iter().any(|line| line.contains(word)));
         std::fs::write(output, printed.map(|(_, text)| text.clone()).unwrap_or_default()).unwrap();

@@ -89,7 +89,8 @@ pub(crate) struct Transient {
     pub(crate) name: String,
     /// For people.
     pub(crate) description: String,
-    /// Commands, one after the other; the first that fails ends it. Each begins with an absolute path.
+    /// Commands, one after the other; the first that fails ends it. Each begins with an absolute path; with `-` before it,
+    /// as in a unit's file, it may fail.
     pub(crate) commands: Vec<Vec<String>>,
     /// `NAME=value`.
     pub(crate) environment: Vec<String>,
@@ -333,10 +334,16 @@ impl Jobs {
     }
 }
 
+/// A program, its words with its own name before them, and whether it may fail.
+fn as_command(words: &[String]) -> Option<(&str, Vec<&str>, bool)> {
+    let (first, rest) = words.split_first()?;
+    let program = first.trim_start_matches('-');
+    Some((program, std::iter::once(program).chain(rest.iter().map(String::as_str)).collect(), first.starts_with('-')))
+}
+
 /// What systemd is told of a transient unit. Its output is a file, not the journal: that is where its tail is read from.
 fn properties(unit: &Transient) -> Vec<(&'static str, Variant<'_>)> {
-    let commands: Vec<(&str, &Vec<String>, bool)> =
-        unit.commands.iter().filter_map(|words| Some((words.first()?.as_str(), words, false))).collect();
+    let commands: Vec<(&str, Vec<&str>, bool)> = unit.commands.iter().filter_map(|words| as_command(words)).collect();
     let mut properties = vec![
         ("Description", Variant::from(unit.description.as_str())),
         ("Type", Variant::from("oneshot")),
