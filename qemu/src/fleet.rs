@@ -48,6 +48,8 @@ use crate::wait::until;
 
 /// The recipe all machines boot.
 pub(crate) const RECIPE: &str = "lab-fleet";
+/// The same with shared storage, for stories that need it.
+pub(crate) const STORAGE_RECIPE: &str = "lab-storage";
 /// The address of the web service; the drain hooks move it.
 pub(crate) const SERVICE: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 77, 0, 200);
 /// Making an initrd for a new kernel is what needs it; the installed system itself runs in a quarter.
@@ -57,9 +59,16 @@ const TAKE: &str = "/usr/lib/hardstand-lab/address take";
 /// Three machines share the host's processors: each gets one, and takes longer.
 const REBOOT_LIMIT: Duration = Duration::from_secs(2 * BOOT_LIMIT.as_secs());
 
+/// Whether machines of this recipe can be a fleet: they have its services and its package repository.
+pub(crate) fn can_be(recipe: &str) -> bool {
+    [RECIPE, STORAGE_RECIPE].contains(&recipe)
+}
+
 /// Which machines there are, and how they differ.
 #[derive(Debug, Clone)]
 pub(crate) struct Topology {
+    /// The recipe they boot.
+    pub recipe: &'static str,
     /// The machines, in the order they are named.
     pub seeds: Vec<Seed>,
     /// Memory of each in MiB.
@@ -70,7 +79,21 @@ impl Topology {
     /// Two nodes that serve and a storage box.
     pub(crate) fn three() -> Self {
         let seeds = [("node1", 11), ("node2", 12), ("nas", 13)];
-        Self { seeds: seeds.map(|(name, last)| Seed::new(name, last)).into(), memory_mib: MEMORY_MIB }
+        let seeds = seeds.map(|(name, last)| Seed::new(name, last)).into();
+        Self { recipe: RECIPE, seeds, memory_mib: MEMORY_MIB }
+    }
+
+    /// The same machines from the image with shared storage.
+    #[must_use]
+    pub(crate) fn with_storage(self) -> Self {
+        Self { recipe: STORAGE_RECIPE, ..self }
+    }
+
+    /// Gives a machine a blank disk of this serial number, which no other of the topology's may have.
+    #[must_use]
+    pub(crate) fn disk(mut self, name: &str, serial: &'static str, bytes: u64) -> Self {
+        self.seed(name).disks.push((serial, bytes));
+        self
     }
 
     /// Gives a machine a disk that keeps, over a power cut, only what the guest had flushed.
@@ -197,7 +220,7 @@ impl Node {
     async fn prepare(scene: &Scene, seed: &Seed, topology: &Topology, repository: &Repository) -> Result<Self> {
         let dir = scene.dir.join(&seed.name);
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-        let image = scene.artefact(RECIPE, "disk.img")?;
+        let image = scene.artefact(topology.recipe, "disk.img")?;
         let mut machine = scene.machine(&seed.name, machine::uefi(&dir)?);
         machine.memory_mib = topology.memory_mib;
         machine.cpus = 1;
@@ -211,6 +234,9 @@ impl Node {
         };
         let serial = format!("{}-system", seed.name);
         machine.disks = vec![Disk { serial, file, format, bus: Bus::Virtio, boot: Some(1), write_log }];
+        for (serial, bytes) in &seed.disks {
+            machine.disks.push(scene.blank_disk(serial, *bytes)?);
+        }
         machine.nics = vec![Nic { tap: seed.tap(), mac: seed.mac(), rom: Rom::Empty, boot: None }];
         machine.credentials.extend(seed.credentials(&topology.seeds, repository.key())?);
         Ok(Self { seed: seed.clone(), machine, strict, running: None, power_ons: 0 })
@@ -254,6 +280,11 @@ impl Node {
     /// An error if it is off, or its kernel has died.
     pub(crate) fn alive(&mut self) -> Result<()> {
         self.running.as_mut().with_context(|| format!("{} is off", self.seed.name))?.alive()
+    }
+
+    /// The machine, while it is on.
+    pub(crate) fn running(&self) -> Result<&Running> {
+        self.running.as_ref().with_context(|| format!("{} is off", self.seed.name))
     }
 
     /// Waits until the agent is READY and nothing has failed.
@@ -313,8 +344,7 @@ impl Node {
 
     /// The way to run commands inside, for a task beside the story.
     pub(crate) fn guest(&self) -> Result<Arc<Guest>> {
-        let running = self.running.as_ref().with_context(|| format!("{} is off", self.seed.name))?;
-        Ok(Arc::clone(running.guest()))
+        Ok(Arc::clone(self.running()?.guest()))
     }
 
     /// Runs a shell command inside, at most `limit`.

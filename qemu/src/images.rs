@@ -84,7 +84,7 @@ pub(crate) fn build(house: &House, recipe: &str) -> Run {
         .arg(house.image(recipe))
         .arg("--package")
         .arg(package_file(house));
-    if recipe != fleet::RECIPE {
+    if !fleet::can_be(recipe) {
         return build;
     }
     updates::baked(house).into_iter().fold(build, |build, file| build.arg("--package").arg(file))
@@ -108,7 +108,12 @@ pub(crate) async fn make(house: &House, recipe: &str) -> Result<()> {
         println!("locking the packages of {recipe}");
         lock(house, recipe).attached().await?;
     }
-    if recipe == fleet::RECIPE {
+    if fleet::can_be(recipe) {
+        // What it serves is made of the packages of the fleet's own lock.
+        if !is_locked(house, fleet::RECIPE) {
+            println!("locking the packages of {}", fleet::RECIPE);
+            lock(house, fleet::RECIPE).attached().await?;
+        }
         println!("making what the fleet's package repository serves");
         updates::make(house).await?;
     }

@@ -16,6 +16,7 @@ mod faults;
 mod fleet_boot;
 mod fleet_power;
 mod fleetlock;
+mod iscsi;
 mod reboot_kinds;
 mod roll;
 mod roll_bad_kernel;
@@ -24,6 +25,7 @@ mod roll_crash;
 mod roll_halt;
 mod roll_leader_dies;
 mod roll_partition;
+mod roll_storage;
 mod roll_store_host_last;
 pub(crate) mod rolling;
 
@@ -81,6 +83,8 @@ pub(crate) enum Story {
     RollPartition,
     /// The machine that hosts the store is asked for first, and goes last and alone
     RollStoreHostLast,
+    /// A pool of the storage box loses a disk between two nodes: the rollout waits until it is whole again
+    RollStorage,
     /// Machines without an agent take slots by FleetLock beside a rollout
     Fleetlock,
     /// The lesser restarts: user space alone, and the kernel without its firmware
@@ -94,7 +98,7 @@ impl Story {
     }
 
     /// Stories of which a test run takes one, in turn: all of them do not fit its hour.
-    pub(crate) const IN_TURN: [Self; 9] = [
+    pub(crate) const IN_TURN: [Self; 10] = [
         Self::RollHalt,
         Self::FleetBoot,
         Self::RollLeaderDies,
@@ -103,16 +107,22 @@ impl Story {
         Self::Fleetlock,
         Self::RebootKinds,
         Self::RollBadUpdate,
+        Self::RollStorage,
         Self::RollCrash,
     ];
     /// Stories that are told on demand only.
     pub(crate) const ON_DEMAND: [Self; 2] = [Self::RollBadKernel, Self::RollEtcd];
 
+    /// Whether its machines are a fleet: three of them at once.
+    pub(crate) fn is_of_a_fleet(self) -> bool {
+        self.recipe() == fleet::RECIPE || self == Self::RollStorage
+    }
+
     /// The recipe whose image it boots.
     pub(crate) fn recipe(self) -> &'static str {
         match self {
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
-            Self::BootZfs | Self::AgentIscsi | Self::AgentMd => "lab-storage",
+            Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollStorage => fleet::STORAGE_RECIPE,
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
             Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
             Self::RollEmbedded
@@ -171,6 +181,7 @@ async fn tell_of_a_fleet(scene: &Scene, story: Story, part: Option<Part>) -> Res
         Story::RollBadKernel => roll_bad_kernel::run(scene).await,
         Story::RollLeaderDies => roll_leader_dies::run(scene).await,
         Story::RollPartition => roll_partition::run(scene).await,
+        Story::RollStorage => roll_storage::run(scene).await,
         Story::RollStoreHostLast => roll_store_host_last::run(scene).await,
         Story::Fleetlock => fleetlock::run(scene).await,
         Story::RebootKinds => reboot_kinds::run(scene).await,

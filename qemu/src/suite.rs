@@ -75,7 +75,7 @@ pub(crate) fn checks(house: &House, turn: Turn) -> Result<Vec<Check>> {
             continue;
         }
         let name = format!("story-{}", story.name());
-        let is_fleet = story.recipe() == fleet::RECIPE;
+        let is_fleet = story.is_of_a_fleet();
         let run = ourselves(house, if is_fleet { FLEET_LIMIT } else { STORY_LIMIT })?.args(["story", &story.name()]);
         let run = match story {
             Story::RollCrash => run.args(["--part", &turn.cuts.to_string()]),
@@ -99,7 +99,7 @@ fn image_checks(house: &House) -> Vec<Check> {
         let build = images::build(house, recipe);
         let build = if recipe == BUILT_TWICE { build.arg("--twice") } else { build };
         let mut image = Check::new(image_check(recipe), vec![build]).needs(lock).needs("package");
-        if recipe == fleet::RECIPE {
+        if fleet::can_be(recipe) {
             image = image.needs("updates");
         }
         checks.push(image);

@@ -45,6 +45,8 @@ pub(crate) struct Seed {
     pub last: u8,
     /// Whether its disk forgets, at a power cut, what was not flushed.
     pub strict: bool,
+    /// Serial numbers and bytes of its blank disks.
+    pub disks: Vec<(&'static str, u64)>,
     /// Its own files.
     pub files: Vec<SeedFile>,
     /// What it is handed at its power-on besides.
@@ -56,7 +58,7 @@ impl Seed {
     pub(crate) fn new(name: &str, last: u8) -> Self {
         let node = format!("[node]\nname = \"{name}\"\nrole = \"debian\"\n");
         let files = vec![SeedFile::plain("/etc/hardstand/agent.toml.d/50-node.toml", node)];
-        Self { name: name.to_owned(), last, strict: false, files, handed: Vec::new() }
+        Self { name: name.to_owned(), last, strict: false, disks: Vec::new(), files, handed: Vec::new() }
     }
 
     /// Its interface on the lab's bridge.

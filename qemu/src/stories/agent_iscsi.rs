@@ -1,8 +1,6 @@
 //! `agent-iscsi`: one machine serves a disk over iSCSI, another one uses it over two paths with multipath. A path is cut,
 //! then the cable, then a session is ended on purpose; the agent says so each time, and when all is well again.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 
 use crate::args::{Bus, Disk, Machine, Nic, Rom};
@@ -10,15 +8,13 @@ use crate::machine::{self, Running};
 use crate::network::{guest_address, guest_mac};
 use crate::scene::{SECOND_TAP, Scene, TAP};
 use crate::stories::claims::{self, COMMAND_LIMIT, finds};
+use crate::stories::iscsi;
 
 const LUN_BYTES: u64 = 64 << 20;
 /// Last numbers of the initiator's address, the target's, and the target's other one.
 const NODE: u8 = 11;
 const NAS: u8 = 12;
 const NAS_OTHER: u8 = 32;
-const TARGET: &str = "iqn.2026-11.lab:nas";
-/// Kernel modules are unpacked and daemons start, under emulation.
-const LOGIN_LIMIT: Duration = Duration::from_secs(150);
 /// What is said of a session whose way is cut: FAILED while it is tried again, FREE when its time for that is over.
 const CUT: &str = "connection failed";
 /// The card's device, by the way to the harness.
@@ -58,28 +54,11 @@ async fn machine(scene: &Scene, name: &str, last: u8, tap: &str) -> Result<Machi
     Ok(machine)
 }
 
-/// The kernel's own target, by its own files: one unit, no names of initiators, no passwords.
+/// At two addresses, which are two paths.
 async fn serve(nas: &Running) -> Result<()> {
-    let script = format!(
-        "set -e
-modprobe target_core_iblock; modprobe iscsi_target_mod
-ip addr add {other}/24 dev {CARD}
-cd /sys/kernel/config/target
-mkdir -p core/iblock_0/lun
-echo udev_path=/dev/disk/by-id/virtio-lun > core/iblock_0/lun/control
-echo 1 > core/iblock_0/lun/enable
-echo 4f1c0b6e-lab-lun > core/iblock_0/lun/wwn/vpd_unit_serial
-group=iscsi/{TARGET}/tpgt_1
-mkdir -p iscsi; mkdir iscsi/{TARGET}; mkdir $group
-mkdir $group/np/0.0.0.0:3260 $group/lun/lun_0
-ln -s $PWD/core/iblock_0/lun $group/lun/lun_0/lun
-for setting in authentication=0 generate_node_acls=1 cache_dynamic_acls=1 demo_mode_write_protect=0; do
-    echo ${{setting#*=}} > $group/attrib/${{setting%=*}}
-done
-echo 1 > $group/enable",
-        other = guest_address(NAS_OTHER),
-    );
-    nas.guest().ok(&script, LOGIN_LIMIT).await.map(drop)
+    let other = format!("ip addr add {}/24 dev {CARD}", guest_address(NAS_OTHER));
+    let disk = iscsi::serve("nas", "/dev/disk/by-id/virtio-lun");
+    nas.guest().ok(&format!("{disk}\n{other}"), iscsi::LIMIT).await.map(drop)
 }
 
 /// A name, which no image has; both addresses, and one map over both disks that come of them.
@@ -89,20 +68,19 @@ async fn log_in(node: &Running) -> Result<()> {
 printf 'defaults {{\\n find_multipaths no\\n user_friendly_names yes\\n polling_interval 2\\n}}\\nblacklist {{\\n devnode \"^vd\"\\n}}\\n' \
     > /etc/multipath.conf
 systemctl restart multipathd
-echo InitiatorName=iqn.2026-11.lab:node > /etc/iscsi/initiatorname.iscsi
-modprobe iscsi_tcp
-systemctl restart iscsid
+{initiate}
 for address in {one} {other}; do iscsiadm -m discovery -t sendtargets -p $address; done
 iscsiadm -m node -o update -n node.session.timeo.replacement_timeout -v 15
 iscsiadm -m node --login",
+        initiate = iscsi::initiate("node"),
         one = guest_address(NAS),
         other = guest_address(NAS_OTHER),
     );
-    node.guest().ok(&script, LOGIN_LIMIT).await.map(drop)
+    node.guest().ok(&script, iscsi::LIMIT).await.map(drop)
 }
 
 fn session(last: u8) -> String {
-    format!("{TARGET} {}:3260,1", guest_address(last))
+    format!("{} {}:3260,1", iscsi::target("nas"), guest_address(last))
 }
 
 async fn well(scene: &Scene, node: &Running) -> Result<()> {
@@ -163,18 +141,18 @@ async fn no_path(scene: &Scene, node: &mut Running) -> Result<()> {
 
 /// A person logs out of one session: it is missed until they say that it was on purpose, and is well when it is back.
 async fn ended(scene: &Scene, node: &Running) -> Result<()> {
-    let (other, name) = (guest_address(NAS_OTHER), session(NAS_OTHER));
-    let act = async |act: &str| node.guest().ok(act, LOGIN_LIMIT).await.with_context(|| format!("running {act}"));
-    act(&format!("iscsiadm -m node -T {TARGET} -p {other} --logout")).await?;
+    let (target, other, name) = (iscsi::target("nas"), guest_address(NAS_OTHER), session(NAS_OTHER));
+    let act = async |act: &str| node.guest().ok(act, iscsi::LIMIT).await.with_context(|| format!("running {act}"));
+    act(&format!("iscsiadm -m node -T {target} -p {other} --logout")).await?;
     finds(scene, node, ("iscsi.session", &name, "crit"), "is not any more").await?;
     act(&format!("hardstand forget session '{name}'")).await?;
-    act(&format!("iscsiadm -m node -T {TARGET} -p {other} --login")).await?;
+    act(&format!("iscsiadm -m node -T {target} -p {other} --login")).await?;
     well(scene, node).await
 }
 
 /// Without multipathd nobody can tell of the map that the kernel has.
 async fn no_daemon(scene: &Scene, node: &Running) -> Result<()> {
-    let act = async |act: &str| node.guest().ok(act, LOGIN_LIMIT).await.with_context(|| format!("running {act}"));
+    let act = async |act: &str| node.guest().ok(act, iscsi::LIMIT).await.with_context(|| format!("running {act}"));
     act("systemctl stop multipathd.socket multipathd").await?;
     finds(scene, node, ("collector", "multipath", "unknown"), "nobody listens").await?;
     act("systemctl start multipathd").await?;

@@ -1,0 +1,139 @@
+//! `roll-storage`: two nodes keep their data on disks that the storage box serves from a mirrored pool. While the first is
+//! away the pool loses a disk: the second stays up until the pool is whole again, and both come back to what they had.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::fleet::operator::Operator;
+use crate::fleet::trust::Engine;
+use crate::fleet::{Fleet, SeedFile, Topology};
+use crate::scene::Scene;
+use crate::stories::claims::{self, COMMAND_LIMIT};
+use crate::stories::iscsi;
+use crate::stories::rolling::{ROLL_LIMIT, explain, finishes, nothing_begins, start, told, up_as};
+use crate::updates::Version;
+use crate::wait::until;
+
+const NODES: [&str; 2] = ["node1", "node2"];
+const NAME: &str = "lab-storage";
+const DISK_BYTES: u64 = 256 << 20;
+/// Modules are loaded, disks are partitioned and named, under emulation.
+const POOL_LIMIT: Duration = Duration::from_secs(180);
+/// A mirror of this size is whole again in seconds; that it is becomes known with the agent's next question.
+const SEEN_LIMIT: Duration = Duration::from_secs(180);
+/// Where the storage box is.
+const NAS: &str = "10.77.0.13";
+
+pub(crate) async fn run(scene: &Scene) -> Result<()> {
+    let mut topology = Topology::three().with_storage().disk("nas", "one", DISK_BYTES).disk("nas", "other", DISK_BYTES);
+    for (name, system) in [("node1", "iscsi-initiator"), ("node2", "iscsi-initiator"), ("nas", "zfs")] {
+        let expect = format!("[node]\nexpect = [\"{system}\"]\n");
+        topology = topology.file(name, SeedFile::plain("/etc/hardstand/agent.toml.d/60-expect.toml", expect));
+    }
+    let (fleet, operator) = up_as(scene, Engine::Embedded, topology).await?;
+    serve(&fleet).await?;
+    for name in NODES {
+        use_disk(&fleet, name).await.with_context(|| format!("giving {name} its disk"))?;
+    }
+    is_well(scene, &fleet).await?;
+
+    fleet.repository.publish(Version::Small)?;
+    let more = ["--node", "node1", "--node", "node2", "--reboot", "full", "--reason", "to see the disks come back"];
+    start(scene, &operator, NAME, &more).await?;
+    told(&operator, "node1 to go down", |chain| chain.has_begun("node1", "rebooting")).await?;
+    fleet.node("nas").ok("zpool offline tank virtio-other", COMMAND_LIMIT).await?;
+    scene.say("node1 goes down, and the pool of nas has lost a disk");
+    stands_still(scene, &fleet, &operator).await?;
+    fleet.node("nas").ok("zpool online tank virtio-other", COMMAND_LIMIT).await?;
+    scene.say("the pool has its disk again");
+
+    finishes(scene, &fleet, &operator, NAME).await?;
+    let chain = operator.chain().await?;
+    ensure!(chain.order("verified") == NODES, "verified: {:?}", chain.order("verified"));
+    for name in NODES {
+        let version = fleet.node(name).ok("lab-tool", COMMAND_LIMIT).await?;
+        ensure!(version.trim() == "lab-tool 2.0", "{name} has {version}");
+        let kept = fleet.node(name).ok("cat /srv/data/whose", COMMAND_LIMIT).await.context("reading its disk")?;
+        ensure!(kept.trim() == name, "the disk of {name} says {kept:?}");
+    }
+    is_well(scene, &fleet).await?;
+    scene.say("both came back to their disks, and to what was on them");
+    scene.say(operator.ok(&["audit", "verify"]).await?.trim());
+    fleet.end().await
+}
+
+/// A mirror, and of it a disk for each node.
+async fn serve(fleet: &Fleet) -> Result<()> {
+    let nas = fleet.node("nas");
+    let disks = "/dev/disk/by-id/virtio-one /dev/disk/by-id/virtio-other";
+    nas.ok(&format!("modprobe zfs && udevadm settle && zpool create tank mirror {disks}"), POOL_LIMIT)
+        .await
+        .context("making a pool")?;
+    for name in NODES {
+        nas.ok(&format!("zfs create -V 64M tank/{name} && udevadm settle"), POOL_LIMIT).await?;
+        let device = format!("/dev/zvol/tank/{name}");
+        nas.ok(&iscsi::serve(name, &device), iscsi::LIMIT).await.with_context(|| format!("serving {device}"))?;
+    }
+    Ok(())
+}
+
+/// Its disk, which it logs in to and mounts at each boot.
+async fn use_disk(fleet: &Fleet, name: &str) -> Result<()> {
+    let target = iscsi::target(name);
+    let disk = format!("/dev/disk/by-path/ip-{NAS}:3260-iscsi-{target}-lun-0");
+    let script = format!(
+        "set -e
+{initiate}
+systemctl enable iscsid open-iscsi
+iscsiadm -m discovery -t sendtargets -p {NAS}
+iscsiadm -m node -o delete -T {other}
+iscsiadm -m node -T {target} -o update -n node.startup -v automatic
+iscsiadm -m node -T {target} --login
+udevadm settle
+mkfs.ext4 -q {disk}
+mkdir -p /srv/data
+echo '{disk} /srv/data ext4 _netdev,nofail 0 0' >> /etc/fstab
+systemctl daemon-reload
+mount /srv/data
+echo {name} > /srv/data/whose
+sync",
+        initiate = iscsi::initiate(name),
+        other = iscsi::target(if name == NODES[0] { NODES[1] } else { NODES[0] }),
+    );
+    fleet.node(name).ok(&script, iscsi::LIMIT).await.map(drop)
+}
+
+/// Everybody's agent says so.
+async fn is_well(scene: &Scene, fleet: &Fleet) -> Result<()> {
+    claims::finds(scene, fleet.node("nas").running()?, ("zfs.pool", "tank", "ok"), "ONLINE").await?;
+    for name in NODES {
+        let session = format!("{} {NAS}:3260,1", iscsi::target(name));
+        let running = fleet.node(name).running()?;
+        claims::finds(scene, running, ("iscsi.session", &session, "ok"), "logged in").await?;
+    }
+    Ok(())
+}
+
+/// The first node is done, and the second one is not begun: the gate says why, by the pool's name.
+async fn stands_still(scene: &Scene, fleet: &Fleet, operator: &Operator) -> Result<()> {
+    let done = until("node1 to be done", ROLL_LIMIT, async || {
+        Ok((operator.chain().await?.count("verified") > 0).then_some(()))
+    });
+    if let Err(error) = done.await {
+        explain(scene, fleet).await;
+        return Err(error);
+    }
+    let mut last = String::new();
+    let shut = until("the gate of node2 to be shut by the pool", SEEN_LIMIT, async || {
+        let said = operator.run(&["gate", "node2"]).await?;
+        last = String::from_utf8_lossy(&said.stdout).into_owned();
+        Ok((said.code == Some(2) && last.contains("zfs.pool tank")).then_some(()))
+    });
+    shut.await.with_context(|| format!("the gate says: {last}"))?;
+    scene.say(&format!("the gate of node2 says:\n{}", last.trim_end()));
+    nothing_begins(operator).await?;
+    ensure!(!operator.chain().await?.has_begun("node2", "draining"), "node2 was drained beside a degraded pool");
+    scene.say("node1 is done, and node2 waits for the pool");
+    Ok(())
+}
