@@ -113,7 +113,7 @@ mod tests {
     fn the_root_is_a_dataset_only_where_it_is_zfs() {
         let scratch = Scratch::new();
         let table = |kind: &str, device: &str| {
-            scratch.write("proc/self/mountinfo", &format!("1 0 0:1 / / rw - {kind} {device} rw\n"));
+            scratch.write("proc/self/mountinfo", format!("1 0 0:1 / / rw - {kind} {device} rw\n"));
             root_dataset(&scratch).unwrap()
         };
         assert_eq!(table("zfs", "rpool/ROOT/pve-1").as_deref(), Some("rpool/ROOT/pve-1"));
