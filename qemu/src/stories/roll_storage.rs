@@ -1,9 +1,10 @@
 //! `roll-storage`: two nodes keep their data on disks that the storage box serves from a mirrored pool. While the first is
 //! away the pool loses a disk: the second stays up until the pool is whole again, and both come back to what they had.
+//! Before that the storage box itself is patched, and keeps a snapshot of what it had.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::fleet::operator::Operator;
 use crate::fleet::trust::Engine;
@@ -17,6 +18,7 @@ use crate::wait::until;
 
 const NODES: [&str; 2] = ["node1", "node2"];
 const NAME: &str = "lab-storage";
+const NAS_NAME: &str = "lab-nas";
 const DISK_BYTES: u64 = 256 << 20;
 /// Modules are loaded, disks are partitioned and named, under emulation.
 const POOL_LIMIT: Duration = Duration::from_secs(180);
@@ -26,19 +28,21 @@ const SEEN_LIMIT: Duration = Duration::from_secs(180);
 const NAS: &str = "10.77.0.13";
 
 pub(crate) async fn run(scene: &Scene) -> Result<()> {
-    let mut topology = Topology::three().with_storage().disk("nas", "one", DISK_BYTES).disk("nas", "other", DISK_BYTES);
-    for (name, system) in [("node1", "iscsi-initiator"), ("node2", "iscsi-initiator"), ("nas", "zfs")] {
-        let expect = format!("[node]\nexpect = [\"{system}\"]\n");
-        topology = topology.file(name, SeedFile::plain("/etc/hardstand/agent.toml.d/60-expect.toml", expect));
-    }
+    let own = "[node]\nexpect = [\"zfs\"]\n[snapshots]\ndatasets = [\"tank/node1\"]\n";
+    let topology = Topology::three()
+        .with_storage()
+        .disk("nas", "one", DISK_BYTES)
+        .disk("nas", "other", DISK_BYTES)
+        .file("nas", SeedFile::plain("/etc/hardstand/agent.toml.d/60-storage.toml", own));
     let (fleet, operator) = up_as(scene, Engine::Embedded, topology).await?;
     serve(&fleet).await?;
+    fleet.repository.publish(Version::Small)?;
+    patch_nas(scene, &fleet, &operator).await?;
     for name in NODES {
         use_disk(&fleet, name).await.with_context(|| format!("giving {name} its disk"))?;
     }
     is_well(scene, &fleet).await?;
 
-    fleet.repository.publish(Version::Small)?;
     let more = ["--node", "node1", "--node", "node2", "--reboot", "full", "--reason", "to see the disks come back"];
     start(scene, &operator, NAME, &more).await?;
     told(&operator, "node1 to go down", |chain| chain.has_begun("node1", "rebooting")).await?;
@@ -50,7 +54,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
 
     finishes(scene, &fleet, &operator, NAME).await?;
     let chain = operator.chain().await?;
-    ensure!(chain.order("verified") == NODES, "verified: {:?}", chain.order("verified"));
+    ensure!(chain.order("verified")[1..] == NODES, "verified: {:?}", chain.order("verified"));
     for name in NODES {
         let version = fleet.node(name).ok("lab-tool", COMMAND_LIMIT).await?;
         ensure!(version.trim() == "lab-tool 2.0", "{name} has {version}");
@@ -78,6 +82,36 @@ async fn serve(fleet: &Fleet) -> Result<()> {
     Ok(())
 }
 
+/// The storage box is patched before anybody uses it: a snapshot is made first, and pruning touches nothing of ours.
+async fn patch_nas(scene: &Scene, fleet: &Fleet, operator: &Operator) -> Result<()> {
+    let nas = fleet.node("nas");
+    for other in ["theirs", "auto-1", "auto-2", "auto-3"] {
+        nas.ok(&format!("zfs snapshot tank/node1@{other} && sleep 1"), COMMAND_LIMIT).await?;
+    }
+    start(scene, operator, NAS_NAME, &["--node", "nas"]).await?;
+    finishes(scene, fleet, operator, NAS_NAME).await?;
+    let list = "zfs list -H -t snapshot -o name,hardstand:made -s creation tank/node1";
+    let said = nas.ok(list, COMMAND_LIMIT).await?;
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("@hardstand-")).collect();
+    let [ours] = ours[..] else { bail!("one snapshot of ours is expected: {said}") };
+    let (name, mark) = ours.split_once('\t').context("two columns")?;
+    ensure!(name.ends_with(mark), "the snapshot {name} is marked {mark}");
+    scene.say(&format!("before it was patched, nas kept {name}"));
+
+    let prune = "hardstand snapshots prune tank/node1 --prefix auto- --keep-last 1";
+    let dry = nas.ok(prune, COMMAND_LIMIT).await?;
+    ensure!(dry.contains("2 of 3 snapshots would go"), "the dry run says: {dry}");
+    ensure!(nas.ok(list, COMMAND_LIMIT).await? == said, "the dry run changed something");
+    scene.say(&format!("the dry run says:\n{}", dry.trim_end()));
+    nas.ok(&format!("{prune} --apply && hardstand snapshots prune tank/node1 --keep-last 1 --apply"), COMMAND_LIMIT)
+        .await?;
+    let left = nas.ok(&format!("{list} | cut -f 1 | cut -d @ -f 2"), COMMAND_LIMIT).await?;
+    let left: Vec<&str> = left.lines().collect();
+    ensure!(left.len() == 3 && left[..2] == ["theirs", "auto-3"], "left are {left:?}");
+    scene.say(&format!("pruned, and left: {}", left.join(", ")));
+    Ok(())
+}
+
 /// Its disk, which it logs in to and mounts at each boot.
 async fn use_disk(fleet: &Fleet, name: &str) -> Result<()> {
     let target = iscsi::target(name);
@@ -97,7 +131,9 @@ echo '{disk} /srv/data ext4 _netdev,nofail 0 0' >> /etc/fstab
 systemctl daemon-reload
 mount /srv/data
 echo {name} > /srv/data/whose
-sync",
+sync
+printf '[node]\\nexpect = [\"iscsi-initiator\"]\\n' > /etc/hardstand/agent.toml.d/60-storage.toml
+systemctl reload hardstand-agent",
         initiate = iscsi::initiate(name),
         other = iscsi::target(if name == NODES[0] { NODES[1] } else { NODES[0] }),
     );
