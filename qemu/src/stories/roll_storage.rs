@@ -19,7 +19,7 @@ use crate::wait::until;
 const NODES: [&str; 2] = ["node1", "node2"];
 const NAME: &str = "lab-storage";
 const NAS_NAME: &str = "lab-nas";
-const DISK_BYTES: u64 = 256 << 20;
+const DISK_BYTES: u64 = 512 << 20;
 /// Modules are loaded, disks are partitioned and named, under emulation.
 const POOL_LIMIT: Duration = Duration::from_secs(180);
 /// A mirror of this size is whole again in seconds; that it is becomes known with the agent's next question.
