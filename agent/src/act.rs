@@ -48,16 +48,18 @@ pub(crate) struct Failure {
     pub(crate) why: String,
     /// What next.
     pub(crate) next_action: String,
+    /// Whether nothing is wrong but that the permit grew old before anything was done: a slow machine asks anew.
+    stale: bool,
 }
 
 impl Failure {
     /// A failure.
     pub(crate) fn new(why: impl Into<String>, next_action: impl Into<String>) -> Self {
-        Self { why: why.into(), next_action: next_action.into() }
+        Self { why: why.into(), next_action: next_action.into(), stale: false }
     }
 
     fn of(error: &AskError, next_action: &str) -> Self {
-        Self::new(error.to_string(), next_action)
+        Self { stale: matches!(error, AskError::Stale { .. }), ..Self::new(error.to_string(), next_action) }
     }
 }
 
@@ -123,7 +125,14 @@ impl Act {
         let (hands, journey) = (self.hands.clone(), journey.clone());
         self.spawn(async move {
             let word = step.word();
-            let ended = hands.run(step, &journey, permit_ms).await;
+            let ended = match hands.run(step, &journey, permit_ms).await {
+                // How often is limited by what the plan gives the phase.
+                Err(Failure { stale: true, why, .. }) => {
+                    tracing::warn!(step = word, why, "the permit has grown old before the act; asking again");
+                    Ok(End::Again)
+                }
+                ended => ended,
+            };
             match &ended {
                 Ok(end) => tracing::info!(step = word, ?end, "step ended"),
                 Err(failure) => tracing::error!(step = word, why = failure.why, "step failed"),
@@ -248,7 +257,7 @@ impl Hands {
         const NEXT: &str = "see what it says (journalctl -u hardstand-helper); then lift the halt, or plan anew";
         match self.helper.apply(errand, permit.clone(), set_of(journey)?).await {
             Ok(()) => Ok(()),
-            Err(error @ AskError::Refused { .. }) => Err(Failure::of(&error, NEXT)),
+            Err(error @ (AskError::Refused { .. } | AskError::Stale { .. })) => Err(Failure::of(&error, NEXT)),
             Err(error) => match self.look(Deed::Patch, errand).await {
                 Ok(RunState::Running {}) => Ok(()),
                 _ => Err(Failure::of(&error, NEXT)),
@@ -299,10 +308,8 @@ impl Hands {
         let boot_id = boot_id.ok_or_else(|| Failure::new("the boot id cannot be read", "see: mount | grep proc"))?;
         let permit = Permit { boot_id, answered_ms };
         if self.is_old(&permit) {
-            return Err(Failure::new(
-                "its permit has grown old before it began",
-                "lift the halt: it is asked for anew",
-            ));
+            let failure = Failure::new("it had grown old before the step began", "lift the halt: it is asked for anew");
+            return Err(Failure { stale: true, ..failure });
         }
         Ok(permit)
     }
@@ -328,7 +335,7 @@ fn state_of(ended: Result<End, Failure>) -> ActState {
     match ended {
         Ok(End::Done) => ActState::Ended,
         Ok(End::Again) => ActState::None,
-        Err(Failure { why, next_action }) => ActState::Failed { why, next_action },
+        Err(Failure { why, next_action, .. }) => ActState::Failed { why, next_action },
     }
 }
 

@@ -146,14 +146,28 @@ async fn a_hook_that_says_no_stops_the_drain_before_anything_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_permit_that_grows_old_on_the_way_to_the_helper_is_no_failure() {
+    let bench = Bench::start("").await;
+    let errand = errand_of(&journey(), 1).unwrap();
+    let old = Permit { boot_id: "boot-1".to_owned(), answered_ms: now_ms() - PERMIT_MS - 1 };
+    let error = bench.client().open(Deed::Patch, &errand, old).await.unwrap_err();
+    assert!(Failure::of(&error, "").stale, "{error}");
+    let of_another_boot = Permit { boot_id: "boot-0".to_owned(), answered_ms: now_ms() };
+    let error = bench.client().open(Deed::Patch, &errand, of_another_boot).await.unwrap_err();
+    assert!(!Failure::of(&error, "").stale, "{error}");
+    assert_eq!(bench.client().attempts(Deed::Patch, &errand).await.unwrap(), 0, "neither was a try");
+}
+
+#[tokio::test]
 async fn an_old_permit_begins_nothing() {
     let bench = Bench::start("[drain]\nunits = [\"web.service\"]\n").await;
-    for permit in [None, Some(now_ms() - PERMIT_MS - 1)] {
-        for step in [Step::Drain, Step::Patch, Step::Reboot] {
-            let mut act = act(&bench);
-            act.start(step, &journey(), permit);
-            assert!(matches!(ended(&act).await, ActState::Failed { .. }));
-        }
+    for step in [Step::Drain, Step::Patch, Step::Reboot] {
+        let mut act = act(&bench);
+        act.start(step.clone(), &journey(), None);
+        assert!(matches!(ended(&act).await, ActState::Failed { .. }));
+        // One that has grown old is no failure: it is asked for anew.
+        act.start(step, &journey(), Some(now_ms() - PERMIT_MS - 1));
+        assert_eq!(ended(&act).await, ActState::None);
     }
     assert!(bench.bus.log().is_empty());
 }

@@ -72,6 +72,14 @@ pub(crate) enum AskError {
         /// The helper's reason.
         why: String,
     },
+    /// The permit has grown old on the way; nothing was done.
+    #[error("{verb} came too late: {why}")]
+    Stale {
+        /// What was asked.
+        verb: &'static str,
+        /// The helper's reason.
+        why: String,
+    },
     /// A program is not installed.
     #[error("{why}")]
     Missing {
@@ -196,6 +204,7 @@ impl Client {
         match outcome {
             Outcome::Done(answer) => Ok(answer),
             Outcome::Refused { why } => Err(AskError::Refused { verb: name, why }),
+            Outcome::Stale { why } => Err(AskError::Stale { verb: name, why }),
             Outcome::Missing { why } => Err(AskError::Missing { why }),
             Outcome::Failed { why } => Err(AskError::Failed { verb: name, why }),
         }

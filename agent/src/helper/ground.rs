@@ -55,6 +55,8 @@ pub(super) struct Ground {
 pub(super) enum No {
     /// It is not allowed, or not now.
     Refused(String),
+    /// It was allowed, and comes too late.
+    Stale(String),
     /// It was tried.
     Failed(String),
 }
@@ -66,6 +68,7 @@ impl From<NotRun> for No {
     fn from(not_run: NotRun) -> Self {
         match not_run {
             NotRun::Refused(why) => Self::Refused(why),
+            NotRun::Stale(why) => Self::Stale(why),
             NotRun::Memory { .. } => Self::Failed(not_run.to_string()),
         }
     }
@@ -82,6 +85,7 @@ pub(super) fn outcome(done: Done) -> Outcome {
     match done {
         Ok(answer) => Outcome::Done(answer),
         Err(No::Refused(why)) => Outcome::Refused { why },
+        Err(No::Stale(why)) => Outcome::Stale { why },
         Err(No::Failed(why)) => Outcome::Failed { why },
     }
 }

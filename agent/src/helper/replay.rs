@@ -54,6 +54,9 @@ pub(crate) enum NotRun {
     /// The errand itself is not allowed.
     #[error("{0}")]
     Refused(String),
+    /// Its permit has grown old on the way: with a fresh one it may be run.
+    #[error("{0}")]
+    Stale(String),
     /// The memory cannot be used.
     #[error("{what} {}: {why}; nothing is changed until it can be used: {way_out}", path.display())]
     Memory {
@@ -108,7 +111,7 @@ impl Errands {
         memory.raise(errand)?;
         let first = memory.begin(step, part, errand)?;
         if step.needs_permit() && (first || sharp) {
-            check_permit(permit, now).map_err(NotRun::Refused)?;
+            check_permit(permit, now)?;
         }
         self.write(&memory)
     }
@@ -239,15 +242,18 @@ impl Memory {
 }
 
 /// Whether the store's answer is so young that the lease behind it can be believed (S3).
-fn check_permit(permit: Option<&Permit>, now: &Now) -> Result<(), String> {
+fn check_permit(permit: Option<&Permit>, now: &Now) -> Result<(), NotRun> {
     let limit = PERMIT_MS / 1_000;
-    let Some(permit) = permit else { return Err("it comes without a permit; fence again".to_owned()) };
+    let refused = |why: &str| Err(NotRun::Refused(format!("{why}; fence again")));
+    let Some(permit) = permit else { return refused("it comes without a permit") };
     if permit.boot_id != now.boot_id {
-        return Err("its permit is of another boot; fence again".to_owned());
+        return refused("its permit is of another boot");
     }
     match now.boottime_ms.checked_sub(permit.answered_ms) {
-        None => Err("its permit is from the future; fence again".to_owned()),
-        Some(age) if age > PERMIT_MS => Err(format!("its permit is {age} ms old, at most {limit} s; fence again")),
+        None => refused("its permit is from the future"),
+        Some(age) if age > PERMIT_MS => {
+            Err(NotRun::Stale(format!("its permit is {age} ms old, at most {limit} s; fence again")))
+        }
         Some(_) => Ok(()),
     }
 }

@@ -226,6 +226,8 @@ pub(super) enum Outcome {
     Done(Answer),
     /// Not done: who asked, or what was asked, is not allowed.
     Refused { why: String },
+    /// Not done: its permit has grown old on the way.
+    Stale { why: String },
     /// Not done: a program the verb needs is not installed.
     Missing { why: String },
     /// Tried, and failed.
