@@ -45,7 +45,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
 
     let more = ["--node", "node1", "--node", "node2", "--reboot", "full", "--reason", "to see the disks come back"];
     start(scene, &operator, NAME, &more).await?;
-    told(&operator, "node1 to go down", |chain| chain.has_begun("node1", "rebooting")).await?;
+    told(&operator, "node1 to go down", |chain| chain.has_begun("node1", "reboot_armed")).await?;
     fleet.node("nas").ok("zpool offline tank virtio-other", COMMAND_LIMIT).await?;
     scene.say("node1 goes down, and the pool of nas has lost a disk");
     stands_still(scene, &fleet, &operator).await?;
