@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{
-    Clock, Cpu, Disk, Filesystem, Inventory, IscsiSessions, Kernel, MdArray, Memory, Moment, MultipathMap, Nic,
-    Packages, Pressure, Sensor, Smart, Units, ZfsPool, ZpoolReport,
+    Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, Kernel, MdArray, Memory, Moment, MultipathMap,
+    Nic, Packages, Pressure, Sensor, Smart, Units, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Observed, Settings};
 use tokio::runtime::Handle;
@@ -29,6 +29,7 @@ use crate::host::md::probe_arrays;
 use crate::host::multipath;
 use crate::host::nics::KnownNics;
 use crate::host::packages::PackageFiles;
+use crate::host::quorum;
 use crate::host::sensors::probe_sensors;
 use crate::host::smart::probe_smart;
 use crate::host::systemd::ServiceManager;
@@ -48,6 +49,10 @@ const SMART_DEADLINE: Duration = Duration::from_secs(30);
 const ZPOOL_INTERVAL: Duration = Duration::from_secs(30);
 /// What asking about the pools may take: the helper ends a program that hangs before this.
 const ZPOOL_DEADLINE: Duration = Duration::from_secs(30);
+/// Between two questions to corosync, two programs each time.
+const COROSYNC_INTERVAL: Duration = Duration::from_secs(15);
+/// What asking corosync may take: each of the two programs is ended before the half of this.
+const COROSYNC_DEADLINE: Duration = Duration::from_secs(9);
 /// What the inventory may take: hundreds of small files, and two questions to the helper.
 const INVENTORY_DEADLINE: Duration = Duration::from_secs(20);
 /// What one mount may take of the filesystems' deadline, so that a stuck one leaves time to say so.
@@ -85,6 +90,7 @@ pub(crate) struct Probe {
     iscsi: Turn<Option<IscsiSessions>>,
     multipath: Turn<Option<Vec<MultipathMap>>>,
     md: Turn<Vec<MdArray>>,
+    corosync: Turn<Option<Corosync>>,
     disks: Turn<Vec<Disk>>,
     clock: Turn<Clock>,
     units: Turn<Units>,
@@ -121,6 +127,7 @@ impl Probe {
             iscsi: Turn::default(),
             multipath: Turn::default(),
             md: Turn::default(),
+            corosync: Turn::default(),
             disks: Turn::default(),
             clock: Turn::default(),
             units: Turn::default(),
@@ -164,6 +171,8 @@ impl Probe {
         let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
         let (manager, settings) = (Arc::clone(&self.manager), Arc::clone(&self.settings));
         self.units.start(EACH_PASS, deadline, || async move { manager.probe_units(&settings.units.required).await });
+        let host = self.host.clone();
+        self.corosync.start(COROSYNC_INTERVAL, COROSYNC_DEADLINE, || async move { quorum::probe(&host).await });
         let (gauges, settings) = (Arc::clone(&self.gauges), Arc::clone(&self.settings));
         let for_one_mount = deadline.mul_f64(SHARE_OF_ONE_MOUNT);
         self.filesystems.start(EACH_PASS, deadline, || async move {
@@ -247,6 +256,7 @@ impl Probe {
         self.iscsi.settle().await;
         self.multipath.settle().await;
         self.md.settle().await;
+        self.corosync.settle().await;
         self.nics.settle().await;
         self.clock.settle().await;
         self.kernel.settle().await;
@@ -272,6 +282,7 @@ impl Probe {
             iscsi: self.iscsi.sample(),
             multipath: self.multipath.sample(),
             md: self.md.sample(),
+            corosync: self.corosync.sample(),
             disks: self.disks.sample(),
             smart: self.smart.sample(),
             clock: self.clock.sample(),

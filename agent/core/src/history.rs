@@ -106,11 +106,13 @@ pub enum Thing {
     Map,
     /// An array of disks, by its kernel name.
     Array,
+    /// Another node of a corosync cluster, by its number.
+    Node,
 }
 
 impl Thing {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Disk, Self::Session, Self::Pool, Self::Map, Self::Array];
+    pub const ALL: [Self; 6] = [Self::Disk, Self::Session, Self::Pool, Self::Map, Self::Array, Self::Node];
 
     /// The word used on the command line and in the memory.
     pub fn word(self) -> &'static str {
@@ -120,6 +122,7 @@ impl Thing {
             Self::Pool => "pool",
             Self::Map => "map",
             Self::Array => "array",
+            Self::Node => "node",
         }
     }
 }

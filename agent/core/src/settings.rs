@@ -100,6 +100,8 @@ pub struct NodeSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expected {
+    /// A corosync cluster.
+    Corosync,
     /// iSCSI sessions of this node.
     IscsiInitiator,
     /// A multipath map.
@@ -112,6 +114,7 @@ impl Expected {
     /// The word used in configuration and output.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Corosync => "corosync",
             Self::IscsiInitiator => "iscsi-initiator",
             Self::Multipath => "multipath",
             Self::Zfs => "zfs",

@@ -33,6 +33,13 @@ pub(super) enum ForgetCommand {
         #[command(flatten)]
         socket: SocketArgs,
     },
+    /// A node of a corosync cluster that was taken out for good.
+    Node {
+        /// Its number.
+        name: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
     /// A multipath map that was taken away for good.
     Map {
         /// Its name.
@@ -55,6 +62,7 @@ pub(super) fn run(command: &ForgetCommand) -> anyhow::Result<()> {
         ForgetCommand::Disk { serial, socket } => (Thing::Disk, serial, socket),
         ForgetCommand::Pool { name, socket } => (Thing::Pool, name, socket),
         ForgetCommand::Array { name, socket } => (Thing::Array, name, socket),
+        ForgetCommand::Node { name, socket } => (Thing::Node, name, socket),
         ForgetCommand::Map { name, socket } => (Thing::Map, name, socket),
         ForgetCommand::Session { name, socket } => (Thing::Session, name, socket),
     };

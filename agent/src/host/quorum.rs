@@ -2,6 +2,11 @@
 //!
 //! It must never take a number for another: a value that cannot be read, or comes twice, is an error.
 
+mod ask;
+mod links;
+
+pub(crate) use ask::probe;
+
 use hardstand_core::observed::{Quorum, QuorumMember};
 
 use super::{HostError, excerpt};

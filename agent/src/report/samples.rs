@@ -4,11 +4,11 @@
 
 use hardstand_core::observed::Moment;
 use hardstand_core::observed::{
-    Clock, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured, Inventory, IscsiDevice,
-    IscsiSession, IscsiSessions, Kernel, KernelImage, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo,
-    NvmeSmart, Observed, OperState, Packages, PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState,
-    Pressure, PressureLine, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind, Smart, SmartDetail, Space,
-    Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
+    Clock, Corosync, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured,
+    Inventory, IscsiDevice, IscsiSession, IscsiSessions, Kernel, KernelImage, MdArray, Memory, MultipathMap,
+    MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages, PathGroup, PendingPackage, PoolScan,
+    PoolSpace, PoolStatus, PowerState, Pressure, PressureLine, Quorum, QuorumMember, RebootReason, Role, ScanKind,
+    ScanState, Sensor, SensorKind, Smart, SmartDetail, Space, Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -222,6 +222,7 @@ pub(crate) fn observed() -> Observed {
         iscsi: Sample::fresh(Some(initiator()), 0.001),
         multipath: Sample::fresh(Some(vec![map()]), 0.001),
         md: Sample::fresh(vec![array()], 0.001),
+        corosync: Sample::fresh(Some(cluster()), 0.01),
         disks: Sample::fresh(vec![disk("nvme0n1", "S5GXNX0T123456A")], 0.001),
         smart: Sample::fresh([("S5GXNX0T123456A".to_owned(), smart())].into(), 0.2),
         clock: Sample::fresh(
@@ -257,6 +258,30 @@ fn initiator() -> IscsiSessions {
         }],
         ..IscsiSessions::default()
     }
+}
+
+/// Two nodes and a device that casts no vote; one of two links is down.
+fn cluster() -> Corosync {
+    let member = |node_id, votes| QuorumMember {
+        node_id,
+        votes,
+        qdevice: Vec::new(),
+        name: format!("192.0.2.{node_id}"),
+        local: node_id == 1,
+    };
+    let quorum = Quorum {
+        quorate: Some(true),
+        expected_votes: Some(3),
+        total_votes: Some(2),
+        quorum_votes: Some(2),
+        has_qdevice: true,
+        qdevice_votes: Some(0),
+        members: vec![member(1, 1), member(2, 1), member(0, 0)],
+        ..Quorum::default()
+    };
+    let link = |link, state: &str| CorosyncLink { node_id: 2, link, state: state.into() };
+    let links = Reading::Known(vec![link(0, "connected"), link(1, "disconnected")]);
+    Corosync { quorum, links, device_configured: Some(true) }
 }
 
 /// An array that has lost one of its two devices.

@@ -23,12 +23,18 @@ const fn check(name: &'static str, about: &'static str) -> Check {
 }
 
 /// All of them, by name.
-pub const CHECKS: [Check; 55] = [
+pub const CHECKS: [Check; 61] = [
     check("agent.history", "the agent has lost its memory of earlier passes"),
     check("agent.journal", "the agent's journal cannot be used"),
     check("clock.offset", "the clock is off"),
     check("clock.sync", "the clock is not synchronised"),
     check("collector", "something cannot be read, so nothing is known of it"),
+    check("corosync.expected", "there is no corosync cluster, and there should be"),
+    check("corosync.link", "a link to another node of the cluster is down"),
+    check("corosync.margin", "the cluster has no quorum without this node"),
+    check("corosync.node", "another node of the cluster is gone"),
+    check("corosync.qdevice", "the quorum device casts no vote"),
+    check("corosync.quorum", "the cluster has no quorum, or that is not known"),
     check("cpu.busy", "the processors are busy"),
     check("cpu.load", "more wants to run than there are processors"),
     check("cpu.microcode", "processors run different microcode"),

@@ -4,6 +4,7 @@
 
 mod checks;
 mod clock;
+mod corosync;
 mod cpu;
 mod disks;
 mod filesystems;
@@ -144,6 +145,7 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     iscsi::judge(&mut court);
     multipath::judge(&mut court);
     md::judge(&mut court);
+    corosync::judge(&mut court);
     clock::judge(&mut court);
     units::judge(&mut court);
     kernel::judge(&mut court);

@@ -107,6 +107,7 @@ pub(super) fn well(seconds: f64) -> Observed {
     seen.zfs = Sample::fresh(None, 0.0);
     seen.zpool = Sample::fresh(None, 0.0);
     seen.multipath = Sample::fresh(None, 0.0);
+    seen.corosync = Sample::fresh(None, 0.0);
     seen.md = Sample::fresh(Vec::new(), 0.0);
     seen.iscsi = Sample::fresh(None, 0.0);
     seen.disks = Sample::fresh(vec![disk("nvme0n1", "S1")], 0.0);

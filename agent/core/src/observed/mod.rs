@@ -43,7 +43,7 @@ pub use needrestart::Needrestart;
 pub use nic::{Nic, OperState};
 pub use packages::{HalfConfigured, Packages, PendingPackage};
 pub use proxmox::{PveHa, PveHaEntry, PveResource, PveResources};
-pub use quorum::{Quorum, QuorumMember};
+pub use quorum::{Corosync, CorosyncLink, Quorum, QuorumMember};
 pub use units::{Unit, Units};
 pub use zfs::{PoolScan, PoolSpace, PoolStatus, ScanKind, ScanState, Vdev, ZfsPool, ZpoolReport};
 
@@ -118,6 +118,8 @@ pub struct Observed {
     pub multipath: Sample<Option<Vec<MultipathMap>>>,
     /// Arrays of software RAID.
     pub md: Sample<Vec<MdArray>>,
+    /// Corosync; nothing where it is not configured.
+    pub corosync: Sample<Option<Corosync>>,
     /// Whole disks, as the kernel lists them now.
     pub disks: Sample<Vec<Disk>>,
     /// SMART and NVMe health by disk key ([`DiskId::key`]); absent where a disk has no such thing.
@@ -198,6 +200,10 @@ macro_rules! for_each_sample {
             $body
         }
         {
+            let ($name, $sample) = ("corosync", &observed.corosync);
+            $body
+        }
+        {
             let ($name, $sample) = ("disks", &observed.disks);
             $body
         }
@@ -243,6 +249,7 @@ impl Observed {
             iscsi: Sample::never(why),
             multipath: Sample::never(why),
             md: Sample::never(why),
+            corosync: Sample::never(why),
             disks: Sample::never(why),
             smart: Sample::never(why),
             clock: Sample::never(why),

@@ -4,6 +4,37 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::reading::Reading;
+
+/// Corosync on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Corosync {
+    /// What it says of votes.
+    pub quorum: Quorum,
+    /// Its links to the other nodes that are configured, also to those that are gone. Only knet tells of them.
+    pub links: Reading<Vec<CorosyncLink>>,
+    /// Whether its configuration has a quorum device; `None` where that cannot be read.
+    pub device_configured: Option<bool>,
+}
+
+/// One link to one other node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorosyncLink {
+    /// Number of the other node.
+    pub node_id: u64,
+    /// Number of the link.
+    pub link: u64,
+    /// `connected`, `disconnected`, ...
+    pub state: String,
+}
+
+impl CorosyncLink {
+    /// Whether the other node answers over it.
+    pub fn is_connected(&self) -> bool {
+        self.state == "connected"
+    }
+}
+
 /// What one report says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Quorum {
@@ -53,6 +84,12 @@ pub struct QuorumMember {
 }
 
 impl QuorumMember {
+    /// Whether the quorum device votes with it.
+    pub fn has_device_vote(&self) -> bool {
+        let has = |word: &str| self.qdevice.iter().any(|one| one == word);
+        has("A") && has("V")
+    }
+
     /// Whether the row is the quorum device's.
     pub fn is_qdevice(&self) -> bool {
         self.node_id == 0

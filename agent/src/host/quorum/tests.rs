@@ -180,3 +180,38 @@ fn samples_are_read() {
         }
     }
 }
+
+/// What two nodes and a device said in the lab, judged as the agent judges it.
+#[test]
+fn what_the_lab_saw_is_judged() {
+    use hardstand_core::observed::{Corosync, Moment, Observed, Role};
+    use hardstand_core::{Gate, History, Sample, Settings, Severity, judge};
+    let read = |name: &str| {
+        let path = format!("{}/tests/fixtures/lab/quorum/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let well = |check| (check, Severity::Ok, Gate::None);
+    let told = |check| (check, Severity::Warn, Gate::Warns);
+    let (quorum, margin, device) = ("corosync.quorum", "corosync.margin", "corosync.qdevice");
+    let no_margin = (margin, Severity::Warn, Gate::Blocks);
+    for (votes, links, expected) in [
+        ("well", "well", vec![well(quorum), well(margin), well(device), well("corosync.link")]),
+        ("one-link", "one-link", vec![well(quorum), well(margin), well(device), told("corosync.link")]),
+        ("no-device", "well", vec![well(quorum), no_margin, told(device), well("corosync.link")]),
+        ("no-daemon", "well", vec![well(quorum), no_margin, told(device), well("corosync.link")]),
+        ("node-lost", "node-lost", vec![well(quorum), no_margin, well(device), told("corosync.node")]),
+        ("no-quorum", "node-lost", vec![(quorum, Severity::Crit, Gate::Blocks), told("corosync.node"), told(device)]),
+    ] {
+        let (report, links) = (read(&format!("{votes}-quorum")), read(&format!("{links}-links")));
+        let (quorum, links) = (parse(&report).unwrap(), links::parse(&links).into());
+        let mut seen = Observed::nothing(Moment::default(), "one", Role::Proxmox, "not looked at");
+        seen.corosync = Sample::fresh(Some(Corosync { quorum, links, device_configured: Some(true) }), 0.0);
+        let health = judge(&seen, &Settings::default(), &mut History::default());
+        let found = |check: &str| health.findings.iter().find(|finding| finding.check == check);
+        for (check, severity, gate) in expected {
+            let is = found(check).map(|finding| (finding.severity, finding.gate));
+            assert_eq!(is, Some((severity, gate)), "{votes} {check}");
+        }
+        feed_damaged(&report, |text| drop(parse(text)));
+    }
+}

@@ -4,6 +4,7 @@
 //! counted is written as 0. What is not known (a sleeping disk's temperature) has no sample, for any number would be a
 //! lie. node_exporter's names are kept where the meaning is the same.
 
+mod corosync;
 mod fleet;
 mod health;
 mod iscsi;
@@ -39,6 +40,7 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     iscsi::write(&mut page, observed, health);
     multipath::write(&mut page, observed);
     md::write(&mut page, observed);
+    corosync::write(&mut page, observed);
     system::write(&mut page, observed);
     fleet::write(&mut page, standing);
     page.finish()
