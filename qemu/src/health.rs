@@ -31,6 +31,8 @@ pub(crate) struct Finding {
     pub subject: String,
     /// `ok`, `info`, `warn`, `crit` or `unknown`.
     pub severity: String,
+    /// `blocks`, `warns` or `none`.
+    pub gate: String,
     /// A few words.
     pub summary: String,
     /// What was seen and what can be done.

@@ -18,6 +18,7 @@ mod health;
 mod house;
 mod http;
 mod images;
+mod loopback;
 mod machine;
 mod network;
 mod qmp;

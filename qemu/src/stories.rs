@@ -17,6 +17,7 @@ mod fleet_boot;
 mod fleet_power;
 mod fleetlock;
 mod iscsi;
+mod quorum_live;
 mod reboot_kinds;
 mod roll;
 mod roll_bad_kernel;
@@ -61,6 +62,8 @@ pub(crate) enum Story {
     AgentIscsi,
     /// An array of two disks loses one, gets it back and is stopped
     AgentMd,
+    /// Two nodes and a quorum device, as real daemons without machines, lose each other in every way that counts
+    QuorumLive,
     /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
     FleetBoot,
     /// Two of three machines lose their power and come back with what they had flushed
@@ -115,12 +118,13 @@ impl Story {
 
     /// Whether its machines are a fleet: three of them at once.
     pub(crate) fn is_of_a_fleet(self) -> bool {
-        self.recipe() == fleet::RECIPE || self == Self::RollStorage
+        self.recipe() == Some(fleet::RECIPE) || self == Self::RollStorage
     }
 
-    /// The recipe whose image it boots.
-    pub(crate) fn recipe(self) -> &'static str {
-        match self {
+    /// The recipe whose image it boots; `None`: it boots nothing.
+    pub(crate) fn recipe(self) -> Option<&'static str> {
+        Some(match self {
+            Self::QuorumLive => return None,
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollStorage => fleet::STORAGE_RECIPE,
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
@@ -136,7 +140,7 @@ impl Story {
             | Self::RollStoreHostLast
             | Self::Fleetlock
             | Self::RebootKinds => fleet::RECIPE,
-        }
+        })
     }
 }
 
@@ -165,6 +169,7 @@ async fn tell(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
         Story::AgentHung => agent_hung::run(scene).await,
         Story::AgentIscsi => agent_iscsi::run(scene).await,
         Story::AgentMd => agent_md::run(scene).await,
+        Story::QuorumLive => quorum_live::run(scene).await,
         of_a_fleet => tell_of_a_fleet(scene, of_a_fleet, part).await,
     }
 }

@@ -81,7 +81,8 @@ pub(crate) fn checks(house: &House, turn: Turn) -> Result<Vec<Check>> {
             Story::RollCrash => run.args(["--part", &turn.cuts.to_string()]),
             _ => run,
         };
-        let mut check = Check::new(&name, vec![run]).needs(image_check(story.recipe()));
+        let mut check =
+            Check::new(&name, vec![run]).needs(story.recipe().map_or_else(|| "release".to_owned(), image_check));
         if is_fleet {
             // Three machines are enough for two processors: one fleet at a time.
             check.after.extend(fleet_before.replace(name));

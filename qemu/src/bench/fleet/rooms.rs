@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::bus::{self, Bus};
 use super::read::{self, Memory};
 use crate::fleet::Seed;
+use crate::loopback::holder;
 use crate::wait::until;
 
 /// Where agents serve their metrics.
@@ -188,21 +189,4 @@ impl Room {
         let path = format!("/proc/{}/net/dev", self.holder.pid().context("the node's namespaces are gone")?);
         read::passed(&std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?, "eth0")
     }
-}
-
-/// A process that keeps a network and a mount namespace.
-async fn holder(dir: &Path) -> Result<Started> {
-    let log = std::fs::File::create(dir.join("holder.log")).context("making a log")?;
-    let unshare = find("unshare").context("finding unshare; install util-linux")?;
-    let words = ["--net", "--mount", "--propagation", "private", "/bin/sleep", "infinity"];
-    let holder = Run::new(unshare, Duration::ZERO).args(words).start(log)?;
-    let pid = holder.pid().context("a node's namespaces ended at once")?;
-    let ours = std::fs::read_link("/proc/thread-self/ns/net").context("finding our own namespace")?;
-    until("a node's namespaces", TOOL_LIMIT, async || {
-        let there = std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|theirs| theirs != ours)
-            && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep");
-        Ok(there.then_some(()))
-    })
-    .await?;
-    Ok(holder)
 }
