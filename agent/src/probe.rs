@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{
-    Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, Kernel, MdArray, Memory, Moment, MultipathMap,
-    Nic, Packages, Pressure, Sensor, Smart, Units, ZfsPool, ZpoolReport,
+    Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, IscsiTarget, Kernel, MdArray, Memory, Moment,
+    MultipathMap, Nic, Packages, Pressure, Sensor, Smart, Units, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Observed, Settings};
 use tokio::runtime::Handle;
@@ -24,6 +24,7 @@ use crate::host::disks::KnownDisks;
 use crate::host::filesystems::{Gauges, probe_filesystems};
 use crate::host::hardware::probe_inventory;
 use crate::host::iscsi;
+use crate::host::iscsi_target::probe_targets;
 use crate::host::load::{CpuFiles, MemoryFiles, PressureFiles};
 use crate::host::md::probe_arrays;
 use crate::host::multipath;
@@ -88,6 +89,7 @@ pub(crate) struct Probe {
     /// The pools as they were when they were asked about last.
     asked_pools: Option<Vec<ZfsPool>>,
     iscsi: Turn<Option<IscsiSessions>>,
+    iscsi_target: Turn<Option<Vec<IscsiTarget>>>,
     multipath: Turn<Option<Vec<MultipathMap>>>,
     md: Turn<Vec<MdArray>>,
     corosync: Turn<Option<Corosync>>,
@@ -125,6 +127,7 @@ impl Probe {
             zpool: Turn::default(),
             asked_pools: None,
             iscsi: Turn::default(),
+            iscsi_target: Turn::default(),
             multipath: Turn::default(),
             md: Turn::default(),
             corosync: Turn::default(),
@@ -223,6 +226,7 @@ impl Probe {
         self.sensors.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_sensors));
         self.zfs.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_pools));
         self.iscsi.start_job(EACH_PASS, deadline, || on_crew(crew, host, iscsi::sysfs::probe_sessions));
+        self.iscsi_target.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_targets));
         self.md.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_arrays));
         self.multipath.start_job(EACH_PASS, deadline, || on_crew(crew, host, multipath::socket::probe_maps));
         self.nics.start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.known_nics, KnownNics::probe));
@@ -254,6 +258,7 @@ impl Probe {
         self.pressure.settle().await;
         self.sensors.settle().await;
         self.iscsi.settle().await;
+        self.iscsi_target.settle().await;
         self.multipath.settle().await;
         self.md.settle().await;
         self.corosync.settle().await;
@@ -280,6 +285,7 @@ impl Probe {
             zfs: self.zfs.sample(),
             zpool: self.zpool.sample(),
             iscsi: self.iscsi.sample(),
+            iscsi_target: self.iscsi_target.sample(),
             multipath: self.multipath.sample(),
             md: self.md.sample(),
             corosync: self.corosync.sample(),

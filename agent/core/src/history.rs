@@ -108,11 +108,14 @@ pub enum Thing {
     Array,
     /// Another node of a corosync cluster, by its number.
     Node,
+    /// An initiator at an iSCSI target of this node, by both names.
+    Initiator,
 }
 
 impl Thing {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Disk, Self::Session, Self::Pool, Self::Map, Self::Array, Self::Node];
+    pub const ALL: [Self; 7] =
+        [Self::Disk, Self::Session, Self::Pool, Self::Map, Self::Array, Self::Node, Self::Initiator];
 
     /// The word used on the command line and in the memory.
     pub fn word(self) -> &'static str {
@@ -123,6 +126,7 @@ impl Thing {
             Self::Map => "map",
             Self::Array => "array",
             Self::Node => "node",
+            Self::Initiator => "initiator",
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub units: UnitSettings,
     /// Interfaces that must have a link.
     pub nics: NicSettings,
+    /// iSCSI targets that this node serves.
+    pub iscsi_target: IscsiTargetSettings,
     /// Filesystems to leave out or that gate.
     pub filesystems: FilesystemSettings,
     /// What leaves service when the node goes into maintenance.
@@ -104,6 +106,8 @@ pub enum Expected {
     Corosync,
     /// iSCSI sessions of this node.
     IscsiInitiator,
+    /// An iSCSI target that this node serves.
+    IscsiTarget,
     /// A multipath map.
     Multipath,
     /// An imported ZFS pool.
@@ -116,6 +120,7 @@ impl Expected {
         match self {
             Self::Corosync => "corosync",
             Self::IscsiInitiator => "iscsi-initiator",
+            Self::IscsiTarget => "iscsi-target",
             Self::Multipath => "multipath",
             Self::Zfs => "zfs",
         }
@@ -170,6 +175,14 @@ pub struct NicSettings {
     pub required: Vec<String>,
     /// Interfaces not looked at.
     pub ignore: Vec<String>,
+}
+
+/// `[iscsi_target]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IscsiTargetSettings {
+    /// Initiators that must be logged in, by their qualified names. Others are missed once they were.
+    pub initiators: Vec<String>,
 }
 
 /// `[filesystems]`

@@ -47,6 +47,13 @@ pub(super) enum ForgetCommand {
         #[command(flatten)]
         socket: SocketArgs,
     },
+    /// An initiator that is not coming back to an iSCSI target of this node.
+    Initiator {
+        /// The target and the initiator, as hardstand health names them.
+        name: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
     /// An iSCSI session that was ended for good.
     Session {
         /// Its target and portal, as hardstand health names it.
@@ -63,6 +70,7 @@ pub(super) fn run(command: &ForgetCommand) -> anyhow::Result<()> {
         ForgetCommand::Pool { name, socket } => (Thing::Pool, name, socket),
         ForgetCommand::Array { name, socket } => (Thing::Array, name, socket),
         ForgetCommand::Node { name, socket } => (Thing::Node, name, socket),
+        ForgetCommand::Initiator { name, socket } => (Thing::Initiator, name, socket),
         ForgetCommand::Map { name, socket } => (Thing::Map, name, socket),
         ForgetCommand::Session { name, socket } => (Thing::Session, name, socket),
     };

@@ -15,6 +15,7 @@ pub(crate) mod filesystems;
 mod garbage;
 pub(crate) mod hardware;
 pub(crate) mod iscsi;
+pub(crate) mod iscsi_target;
 mod kernel_dir;
 pub(crate) mod kubernetes;
 pub(crate) mod load;

@@ -5,10 +5,11 @@
 use hardstand_core::observed::Moment;
 use hardstand_core::observed::{
     Clock, Corosync, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured,
-    Inventory, IscsiDevice, IscsiSession, IscsiSessions, Kernel, KernelImage, MdArray, Memory, MultipathMap,
-    MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages, PathGroup, PendingPackage, PoolScan,
-    PoolSpace, PoolStatus, PowerState, Pressure, PressureLine, Quorum, QuorumMember, RebootReason, Role, ScanKind,
-    ScanState, Sensor, SensorKind, Smart, SmartDetail, Space, Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
+    Inventory, IscsiDevice, IscsiSession, IscsiSessions, IscsiTarget, Kernel, KernelImage, MdArray, Memory,
+    MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages, PathGroup, PendingPackage,
+    PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine, Quorum, QuorumMember, RebootReason, Role,
+    ScanKind, ScanState, Sensor, SensorKind, Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev,
+    ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -220,6 +221,7 @@ pub(crate) fn observed() -> Observed {
         zpool: Sample::fresh(Some(zpool()), 0.02),
         zfs: Sample::fresh(Some(vec![ZfsPool { name: "tank".into(), state: Some("ONLINE".into()) }]), 0.001),
         iscsi: Sample::fresh(Some(initiator()), 0.001),
+        iscsi_target: Sample::fresh(Some(vec![target()]), 0.001),
         multipath: Sample::fresh(Some(vec![map()]), 0.001),
         md: Sample::fresh(vec![array()], 0.001),
         corosync: Sample::fresh(Some(cluster()), 0.01),
@@ -257,6 +259,17 @@ fn initiator() -> IscsiSessions {
             ..IscsiSession::default()
         }],
         ..IscsiSessions::default()
+    }
+}
+
+/// A target with two sessions of one initiator.
+fn target() -> IscsiTarget {
+    let session = TargetSession { initiator: "iqn.2020-01.lab:pve2".into(), ..TargetSession::default() };
+    IscsiTarget {
+        name: "iqn.2020-01.lab:two".into(),
+        enabled: Some(true),
+        sessions: vec![session.clone(), session],
+        units: Vec::new(),
     }
 }
 

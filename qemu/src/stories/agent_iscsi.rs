@@ -33,6 +33,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     log_in(&node).await.context("logging in")?;
     well(scene, &node).await?;
     keep(scene, &node, "well").await?;
+    served(scene, &nas).await?;
     one_path(scene, &nas, &node).await?;
     no_path(scene, &mut node).await?;
     ended(scene, &node).await?;
@@ -89,6 +90,13 @@ async fn well(scene: &Scene, node: &Running) -> Result<()> {
     }
     finds(scene, node, ("multipath.map", "mpatha", "ok"), "active").await?;
     finds(scene, node, ("multipath.paths", "mpatha", "ok"), "2 active").await
+}
+
+/// The target knows who is logged in, and that its unit has a disk behind it.
+async fn served(scene: &Scene, nas: &Running) -> Result<()> {
+    let target = iscsi::target("nas");
+    finds(scene, nas, ("iscsi_target.target", &target, "ok"), "serves 0 /dev/disk/by-id/virtio-lun").await?;
+    finds(scene, nas, ("iscsi_target.sessions", &target, "info"), "iqn.2026-11.lab:node in 2 sessions").await
 }
 
 /// Keeps what the systems' own tools say.

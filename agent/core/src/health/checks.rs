@@ -23,7 +23,7 @@ const fn check(name: &'static str, about: &'static str) -> Check {
 }
 
 /// All of them, by name.
-pub const CHECKS: [Check; 61] = [
+pub const CHECKS: [Check; 65] = [
     check("agent.history", "the agent has lost its memory of earlier passes"),
     check("agent.journal", "the agent's journal cannot be used"),
     check("clock.offset", "the clock is off"),
@@ -55,6 +55,10 @@ pub const CHECKS: [Check; 61] = [
     check("iscsi.disks", "an iSCSI session has fewer disks than it had"),
     check("iscsi.expected", "there is no iSCSI session, and there should be"),
     check("iscsi.session", "an iSCSI session does not stand, or is gone"),
+    check("iscsi_target.expected", "there is no iSCSI target, and there should be"),
+    check("iscsi_target.initiator", "an initiator is not logged in at an iSCSI target"),
+    check("iscsi_target.sessions", "initiators are logged in, and lose their disks with this node"),
+    check("iscsi_target.target", "an iSCSI target takes no logins"),
     check("kernel.reboot_needed", "the node wants to be rebooted"),
     check("md.array", "an array of disks is degraded, or gone"),
     check("memory.available", "memory is short"),

@@ -9,6 +9,7 @@ mod cpu;
 mod disks;
 mod filesystems;
 mod iscsi;
+mod iscsi_target;
 mod kernel;
 mod md;
 mod memory;
@@ -143,6 +144,7 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     zfs::judge(&mut court);
     zpool::judge(&mut court);
     iscsi::judge(&mut court);
+    iscsi_target::judge(&mut court);
     multipath::judge(&mut court);
     md::judge(&mut court);
     corosync::judge(&mut court);

@@ -106,6 +106,7 @@ pub(super) fn well(seconds: f64) -> Observed {
     seen.nics = Sample::fresh(vec![nic], 0.0);
     seen.zfs = Sample::fresh(None, 0.0);
     seen.zpool = Sample::fresh(None, 0.0);
+    seen.iscsi_target = Sample::fresh(None, 0.0);
     seen.multipath = Sample::fresh(None, 0.0);
     seen.corosync = Sample::fresh(None, 0.0);
     seen.md = Sample::fresh(Vec::new(), 0.0);

@@ -10,6 +10,7 @@ mod disk;
 mod filesystem;
 mod inventory;
 mod iscsi;
+mod iscsi_target;
 mod kubernetes;
 mod load;
 mod md;
@@ -35,6 +36,7 @@ pub use disk::{AtaSmart, Disk, DiskId, NvmeSmart, PowerState, ScsiSmart, Smart, 
 pub use filesystem::{Filesystem, Space};
 pub use inventory::{BootEntry, CpuInfo, Dimm, Dmi, FirmwareType, Inventory, NicInfo, Tpm};
 pub use iscsi::{IscsiDevice, IscsiSession, IscsiSessions};
+pub use iscsi_target::{IscsiTarget, TargetSession, TargetUnit};
 pub use kubernetes::{DrainedNode, EvictionAnswer, Evictions};
 pub use load::{Cpu, CpuTimes, Memory, Pressure, PressureLine, Sensor, SensorKind};
 pub use md::MdArray;
@@ -114,6 +116,8 @@ pub struct Observed {
     pub zpool: Sample<Option<ZpoolReport>>,
     /// iSCSI sessions as an initiator; nothing where the kernel has no iSCSI.
     pub iscsi: Sample<Option<IscsiSessions>>,
+    /// iSCSI targets that this node serves; nothing where it has no system for that.
+    pub iscsi_target: Sample<Option<Vec<IscsiTarget>>>,
     /// Multipath maps; nothing where the kernel has none.
     pub multipath: Sample<Option<Vec<MultipathMap>>>,
     /// Arrays of software RAID.
@@ -192,6 +196,10 @@ macro_rules! for_each_sample {
             $body
         }
         {
+            let ($name, $sample) = ("iscsi_target", &observed.iscsi_target);
+            $body
+        }
+        {
             let ($name, $sample) = ("multipath", &observed.multipath);
             $body
         }
@@ -247,6 +255,7 @@ impl Observed {
             zfs: Sample::never(why),
             zpool: Sample::never(why),
             iscsi: Sample::never(why),
+            iscsi_target: Sample::never(why),
             multipath: Sample::never(why),
             md: Sample::never(why),
             corosync: Sample::never(why),

@@ -8,6 +8,7 @@ mod corosync;
 mod fleet;
 mod health;
 mod iscsi;
+mod iscsi_target;
 mod load;
 mod md;
 mod multipath;
@@ -38,6 +39,7 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     storage::write(&mut page, observed, health);
     zfs::write(&mut page, observed, health);
     iscsi::write(&mut page, observed, health);
+    iscsi_target::write(&mut page, observed);
     multipath::write(&mut page, observed);
     md::write(&mut page, observed);
     corosync::write(&mut page, observed);
