@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::fleet::{Group, Policy};
 use crate::lease::Lease;
-use crate::plan::{NodePlan, PackageChange};
+use crate::plan::{NodePlan, PackageChange, RebootKind};
 use crate::rollout::RolloutState;
 use crate::status::{Blocker, Brief, Report};
-use crate::step::bad_gates;
+use crate::step::{bad_gates, is_tolerated};
 use crate::view::{FRESH_MS, Seen, View};
 use crate::window::Opening;
 
@@ -64,6 +64,7 @@ pub fn gates(view: &View, node: &str, now_ms: u64) -> Vec<Blocker> {
     let mut blockers: Vec<Blocker> = halted(view).into_iter().collect();
     blockers.extend(slots_of(view, group, &sights, node, false));
     blockers.extend(itself(view, node, None, policy, now_ms));
+    blockers.extend(served(view, node, policy));
     blockers.extend(group_gates(view, &sights, policy, node, now_ms));
     blockers.extend(quorum(view, group, &sights, node, now_ms));
     blockers
@@ -277,10 +278,33 @@ fn itself(view: &View, node: &str, baseline: Option<&[Brief]>, policy: &Policy, 
     blockers
 }
 
+/// Findings about those who use this node: no fault of anything, so nobody else is stopped by them, but it does not leave
+/// before they have.
+const SERVES: [&str; 1] = ["iscsi_target.sessions"];
+
+/// Who would lose what this node serves while it is away (S14). The policy may tolerate it, where they ride it out.
+fn served(view: &View, node: &str, policy: &Policy) -> Vec<Blocker> {
+    let Some(report) = view.reports.get(node).map(|report| &report.value) else { return Vec::new() };
+    let users = report.findings.iter().filter(|brief| SERVES.contains(&brief.check.as_str()));
+    let bad = users.filter(|brief| !is_tolerated(brief, &policy.gates.tolerate));
+    let blocker = |brief: &Brief| {
+        let way_out = format!(
+            "quiesce them, and see it on {node}: hardstand health --all; where they ride it out: tolerate = [\"{}\"] below \
+             [gates] of the policy",
+            brief.check
+        );
+        Blocker::new(brief.check.clone(), node, format!("{node}: {}", brief.summary), way_out)
+    };
+    bad.map(blocker).collect()
+}
+
 /// The node itself, offering exactly what was planned.
 fn own_state(view: &View, part: &NodePlan, policy: &Policy, now_ms: u64) -> Vec<Blocker> {
     let node = part.node.as_str();
     let mut blockers = itself(view, node, Some(&part.baseline), policy, now_ms);
+    if part.reboot.kind != RebootKind::None {
+        blockers.extend(served(view, node, policy));
+    }
     if down(view, node, now_ms).is_some() {
         return blockers;
     }

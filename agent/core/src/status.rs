@@ -48,10 +48,10 @@ pub struct Brief {
 }
 
 impl Brief {
-    /// A finding in brief; nothing for one that is ok or info and does not block.
+    /// A finding in brief; nothing for one that is ok or info and is in nobody's way.
     pub fn of(finding: &Finding) -> Option<Self> {
         let blocks = finding.gate == Gate::Blocks;
-        (blocks || finding.severity >= Severity::Warn).then(|| Self {
+        (finding.gate != Gate::None || finding.severity >= Severity::Warn).then(|| Self {
             check: finding.check.clone(),
             subject: finding.subject.clone(),
             severity: finding.severity,

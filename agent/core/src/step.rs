@@ -210,14 +210,16 @@ impl Streak {
 /// The findings that keep a node from going on: those that block and are not tolerated, and those that are worse than
 /// the baseline, where there is one.
 pub fn bad_gates<'a>(findings: &'a [Brief], baseline: Option<&[Brief]>, tolerate: &[String]) -> Vec<&'a Brief> {
-    let tolerated = |brief: &Brief| {
-        tolerate.iter().any(|name| *name == brief.check || *name == format!("{}:{}", brief.check, brief.subject))
-    };
     findings
         .iter()
-        .filter(|brief| !tolerated(brief))
+        .filter(|brief| !is_tolerated(brief, tolerate))
         .filter(|brief| brief.blocks || baseline.is_some_and(|baseline| is_worse(brief, baseline)))
         .collect()
+}
+
+/// Whether the policy takes a finding as it is: by its check, or by `CHECK:SUBJECT`.
+pub(crate) fn is_tolerated(brief: &Brief, tolerate: &[String]) -> bool {
+    tolerate.iter().any(|name| *name == brief.check || *name == format!("{}:{}", brief.check, brief.subject))
 }
 
 /// Checks whose warnings are an update's doing until a person has looked: a service or a link that was well before and is

@@ -7,8 +7,9 @@ use crate::leader::{self, LeaderTurn};
 use crate::lease::{Outcast, Token};
 use crate::operator;
 use crate::phase::Phase;
+use crate::plan::RebootKind;
 use crate::rollout::{Done, Ending, Probed, RolloutState};
-use crate::status::{Hold, Report};
+use crate::status::{Brief, Hold, Report};
 use crate::store::{Change, Entry, Key, Record, Txn};
 use crate::view::{FRESH_MS, Flow};
 use crate::window::Opening;
@@ -222,6 +223,41 @@ fn s5_s6_s13_findings_of_the_node_and_of_its_group() {
             ),
             ("the node is busy", |fleet| says(fleet, "pve1", |report| report.phase = Phase::Staged), "pve1: phase"),
             ("S10: the node has obeyed a later plan", |fleet| says(fleet, "pve1", |r| r.plan_floor = 2), "pve1: plan"),
+        ],
+        Fleet::under_way,
+    );
+}
+
+#[test]
+fn s14_who_is_served_keeps_a_node_from_restarting_and_nobody_else() {
+    fn logged_in(fleet: &mut Fleet, node: &str) {
+        says(fleet, node, |report| {
+            let brief = Brief { blocks: false, ..finding("iscsi_target.sessions", Severity::Info) };
+            report.findings = vec![brief];
+        });
+    }
+    run(
+        &[
+            ("its disks are in use", |fleet| logged_in(fleet, "pve1"), "pve1: iscsi_target.sessions"),
+            ("those of another are", |fleet| logged_in(fleet, "nas"), "granting pve1"),
+            (
+                "the policy says that they ride it out",
+                |fleet| {
+                    logged_in(fleet, "pve1");
+                    let policy = fleet.view.policy.as_mut().expect("applied");
+                    policy.value.gates.tolerate = vec!["iscsi_target.sessions".to_owned()];
+                },
+                "granting pve1",
+            ),
+            (
+                "it installs and does not restart",
+                |fleet| {
+                    logged_in(fleet, "pve1");
+                    let plan = fleet.view.plans.values_mut().next().expect("one");
+                    plan.value.nodes.iter_mut().for_each(|part| part.reboot.kind = RebootKind::None);
+                },
+                "granting pve1",
+            ),
         ],
         Fleet::under_way,
     );
