@@ -4,9 +4,14 @@
 //! It must never forget because a collector was away for a while, nor keep for ever what is gone: what no pass has
 //! touched for an hour is dropped. Disks stay until they are forgotten on purpose, best values until the next boot.
 
+mod availability;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+pub use availability::LONGEST_SECONDS;
+use availability::{Availability, Share};
 
 use crate::Severity;
 use crate::observed::{Disk, Moment};
@@ -40,6 +45,8 @@ pub struct History {
     acknowledged: BTreeMap<String, Known>,
     /// When something that should happen from time to time did last, seconds since 1970; or was first looked for.
     dates: BTreeMap<String, u64>,
+    /// For how long each declared service answered.
+    availability: BTreeMap<String, Availability>,
     /// Why there is no older memory, where there should be one. Said until the next start.
     #[serde(skip)]
     lost: Option<String>,
@@ -161,6 +168,7 @@ impl History {
             self.last_touched.clear();
             self.trends.clear();
             self.best.clear();
+            self.availability.values_mut().for_each(Availability::reboot);
         }
         boot_id.clone_into(&mut self.boot_id);
     }
@@ -186,6 +194,21 @@ impl History {
         // A device keeps its counters while it is away: they are its own.
         self.counters.retain(|key, counter| keep(key) || counter.lasting);
         self.last_touched.retain(|_, last| now - *last <= KEEP_UNTOUCHED_SECONDS);
+        let now = self.now;
+        // A service that is not declared for a while has its past when it comes back.
+        self.availability.retain(|_, counted| counted.prune(now));
+    }
+
+    /// Counts an answer of a service.
+    pub(crate) fn answered(&mut self, service: &str, answered: f64, good: bool, interval_seconds: f64) {
+        let now = self.now;
+        self.availability.entry(service.to_owned()).or_default().count(now, answered, good, interval_seconds);
+    }
+
+    /// For how long a service answered in the window that ends now.
+    pub(crate) fn availability(&self, service: &str, window_seconds: u64) -> Share {
+        let nothing = Availability::default();
+        self.availability.get(service).unwrap_or(&nothing).over(self.now, window_seconds)
     }
 
     /// Since when a check of a subject has had this severity, seconds since 1970.

@@ -2,6 +2,9 @@
 //!
 //! It must never hold a secret: those come as credentials, by file.
 
+mod declared;
+
+pub use declared::{BackupKind, BackupSettings, CertificateSettings, DatedBy, Method, ServiceSettings, statuses};
 use serde::{Deserialize, Serialize};
 
 use crate::observed::Role;
@@ -38,6 +41,19 @@ pub struct Settings {
     pub snapshots: SnapshotSettings,
     /// Where the fleet's shared state is.
     pub store: StoreSettings,
+    /// Services that people use.
+    pub service: Vec<ServiceSettings>,
+    /// Certificates to be renewed in time.
+    pub certificates: CertificateSettings,
+    /// Backups and restore drills.
+    pub backup: Vec<BackupSettings>,
+}
+
+impl Settings {
+    /// The defaults, with one of each thing that may be declared any number of times: what keys there are.
+    pub fn with_one_of_each() -> Self {
+        Self { service: vec![ServiceSettings::default()], backup: vec![BackupSettings::default()], ..Self::default() }
+    }
 }
 
 /// `[store]`
@@ -299,6 +315,10 @@ pub struct Thresholds {
     pub security_pending_warn_days: f64,
     /// Critical when the package lists are older than this (days).
     pub lists_age_crit_days: f64,
+    /// Warn when a certificate expires within this (days).
+    pub certificate_warn_days: f64,
+    /// Critical when a certificate expires within this (days).
+    pub certificate_crit_days: f64,
     /// Warn when one DIMM has this many corrected errors a day.
     pub dimm_corrected_warn_per_day: f64,
 }
@@ -362,6 +382,8 @@ impl Default for Thresholds {
             clock_max_error_crit_seconds: 16.0,
             security_pending_warn_days: 7.0,
             lists_age_crit_days: 7.0,
+            certificate_warn_days: 21.0,
+            certificate_crit_days: 3.0,
             dimm_corrected_warn_per_day: 10.0,
         }
     }

@@ -23,9 +23,12 @@ const fn check(name: &'static str, about: &'static str) -> Check {
 }
 
 /// All of them, by name.
-pub const CHECKS: [Check; 65] = [
+pub const CHECKS: [Check; 72] = [
     check("agent.history", "the agent has lost its memory of earlier passes"),
     check("agent.journal", "the agent's journal cannot be used"),
+    check("backup.age", "a backup is too old, or there is none"),
+    check("backup.drill", "a restore has not been tried for long"),
+    check("certificate.expiry", "a certificate expires soon, or cannot be read"),
     check("clock.offset", "the clock is off"),
     check("clock.sync", "the clock is not synchronised"),
     check("collector", "something cannot be read, so nothing is known of it"),
@@ -79,6 +82,10 @@ pub const CHECKS: [Check; 65] = [
     check("sensor.fan", "a fan stands still"),
     check("sensor.temperature", "something is hot"),
     check("sensor.voltage", "a voltage is off"),
+    check("service.certificate", "the certificate of a service expires soon"),
+    check("service.latency", "a service answers late"),
+    check("service.slo", "a service answered less often than promised"),
+    check("service.up", "a service does not answer as it should"),
     check("systemd.failed_unit", "a unit has failed"),
     check("systemd.required_unit", "a unit that must run does not"),
     check("systemd.state", "the system has not finished starting, or is degraded"),

@@ -2,6 +2,8 @@
 //!
 //! It must never take an unknown for healthy, and never read anything but its arguments.
 
+mod backup;
+mod certificate;
 mod checks;
 mod clock;
 mod corosync;
@@ -17,6 +19,7 @@ mod multipath;
 mod nics;
 mod packages;
 mod sensors;
+mod service;
 mod units;
 mod zfs;
 mod zpool;
@@ -26,6 +29,7 @@ mod tests;
 
 pub use checks::{CHECKS, Check};
 use serde::{Deserialize, Serialize};
+pub use service::{ServiceRow, ServiceWindow};
 
 use crate::history::Acknowledgement;
 use crate::observed::{Collector, Observed};
@@ -109,6 +113,8 @@ pub struct Health {
     pub findings: Vec<Finding>,
     /// One row per collector.
     pub collectors: Vec<Collector>,
+    /// One row per declared service.
+    pub services: Vec<ServiceRow>,
 }
 
 impl Health {
@@ -152,6 +158,9 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     units::judge(&mut court);
     kernel::judge(&mut court);
     packages::judge(&mut court);
+    let services = service::judge(&mut court);
+    certificate::judge(&mut court);
+    backup::judge(&mut court);
     for (name, why) in seen.unknown_collectors() {
         court.find(
             ("collector", name),
@@ -168,7 +177,7 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     let findings = court.findings;
     history.end();
     let collectors = seen.collectors();
-    let mut health = Health { node: seen.node.clone(), verdict: Severity::Unknown, findings, collectors };
+    let mut health = Health { node: seen.node.clone(), verdict: Severity::Unknown, findings, collectors, services };
     health.order();
     health
 }
@@ -279,6 +288,12 @@ fn span(seconds: f64) -> String {
 /// A share in percent; 100 of nothing.
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 100.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// A share for people: two digits of what is not whole.
+fn percent_of(ratio: f64) -> String {
+    let text = format!("{:.2}", ratio * 100.0);
+    format!("{} %", text.strip_suffix(".00").unwrap_or(&text))
 }
 
 /// A list for people: at most three names, then how many more.

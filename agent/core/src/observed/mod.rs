@@ -3,6 +3,7 @@
 //! It must never hold an opinion: severities are made in `health`.
 
 mod apt;
+mod backup;
 mod boot;
 mod ceph;
 mod clock;
@@ -20,12 +21,14 @@ mod nic;
 mod packages;
 mod proxmox;
 mod quorum;
+mod service;
 mod units;
 mod zfs;
 
 use serde::{Deserialize, Serialize};
 
 pub use apt::{AptCount, AptSimulation};
+pub use backup::{BackupCopy, BackupSeen};
 pub use boot::{Kernel, KernelImage, RebootReason};
 pub use ceph::{
     CephBucket, CephCheck, CephHealth, CephMds, CephMgr, CephMons, CephOkToStop, CephOsd, CephOsdCounts, CephOsdTree,
@@ -46,6 +49,7 @@ pub use nic::{Nic, OperState};
 pub use packages::{HalfConfigured, Packages, PendingPackage};
 pub use proxmox::{PveHa, PveHaEntry, PveResource, PveResources};
 pub use quorum::{Corosync, CorosyncLink, Quorum, QuorumMember};
+pub use service::ServiceAnswer;
 pub use units::{Unit, Units};
 pub use zfs::{PoolScan, PoolSpace, PoolStatus, ScanKind, ScanState, Vdev, ZfsPool, ZpoolReport};
 
@@ -136,6 +140,12 @@ pub struct Observed {
     pub kernel: Sample<Kernel>,
     /// dpkg and apt.
     pub packages: Sample<Packages>,
+    /// Declared services, each by its name with what it answered last.
+    pub services: Sample<Vec<(String, Sample<ServiceAnswer>)>>,
+    /// Certificates by file or `HOST:PORT`, with when each expires, seconds since 1970.
+    pub certificates: Sample<Vec<(String, Sample<u64>)>>,
+    /// Declared backups and drills, each by its name.
+    pub backups: Sample<Vec<(String, Sample<BackupSeen>)>>,
 }
 
 /// One collector's row: name, state, age, duration.
@@ -235,6 +245,18 @@ macro_rules! for_each_sample {
             let ($name, $sample) = ("packages", &observed.packages);
             $body
         }
+        {
+            let ($name, $sample) = ("services", &observed.services);
+            $body
+        }
+        {
+            let ($name, $sample) = ("certificates", &observed.certificates);
+            $body
+        }
+        {
+            let ($name, $sample) = ("backups", &observed.backups);
+            $body
+        }
     }};
 }
 
@@ -265,6 +287,9 @@ impl Observed {
             units: Sample::never(why),
             kernel: Sample::never(why),
             packages: Sample::never(why),
+            services: Sample::never(why),
+            certificates: Sample::never(why),
+            backups: Sample::never(why),
         }
     }
 
