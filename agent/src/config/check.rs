@@ -2,13 +2,18 @@
 //!
 //! It must never change a value: what does not fit is refused with the range that would.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use hardstand_core::Settings;
+use hardstand_core::history::LONGEST_SECONDS;
+use hardstand_core::settings::{BackupKind, BackupSettings, ServiceSettings, statuses};
+use hardstand_core::window::span;
+use hyper::Uri;
 use serde_json::Value;
 
-use super::merge::Merged;
+use super::merge::{Merged, shown};
 use super::{MAIN_FILE, Place, Problem};
 
 /// The range of a number, by the unit its key ends in: unit, least, most. A key may overrule it in [`RANGES`].
@@ -23,7 +28,7 @@ const UNITS: [(&str, f64, f64); 7] = [
 ];
 
 /// Ranges that are narrower than their unit's, with the reason.
-const RANGES: [(&str, f64, f64); 6] = [
+const RANGES: [(&str, f64, f64); 11] = [
     // More often than once a second costs more than it shows; rarer than a minute is no watch, and WatchdogSec ends it.
     ("probe.interval_secs", 1.0, 60.0),
     ("probe.deadline_secs", 1.0, 59.0),
@@ -33,7 +38,19 @@ const RANGES: [(&str, f64, f64); 6] = [
     ("hooks.deadline_secs", 1.0, 3600.0),
     ("hooks.tries", 1.0, 100.0),
     ("hooks.pause_secs", 1.0, 600.0),
+    // The first pass waits for each, and systemd for the first pass.
+    ("service.timeout_secs", 1.0, 30.0),
+    ("backup.timeout_secs", 1.0, 60.0),
+    ("service.interval_secs", 1.0, 3600.0),
+    ("backup.interval_secs", 10.0, 86400.0),
+    // More than this is a circle.
+    ("service.redirects", 0.0, 10.0),
 ];
+
+/// Each of them is asked at its times, with what that costs; and its name is a label.
+const DECLARED_LIMIT: usize = 100;
+/// Windows of one service: each is a row on the page.
+const WINDOWS_LIMIT: usize = 6;
 
 /// The longest node name: a Linux host name.
 const NAME_LIMIT: usize = 64;
@@ -44,6 +61,7 @@ pub(super) fn check(merged: &Merged) -> Vec<Problem> {
     numbers(&merged.tree, "", &mut faults);
     names(&merged.settings, &mut faults);
     orders(&merged.settings, &mut faults);
+    declared(&merged.settings, &mut faults);
     let mut placed: Vec<(Place, String)> = faults.into_iter().map(|fault| fault.placed(merged)).collect();
     placed.sort();
     placed.into_iter().map(|(place, message)| Problem::At { place, message }).collect()
@@ -63,11 +81,17 @@ impl Fault {
     /// The last place that set one of the keys. Defaults are right, so there is one.
     fn placed(self, merged: &Merged) -> (Place, String) {
         let place = self.keys.iter().filter_map(|key| merged.origins.get(key)).max().cloned();
+        // Of one table among several, what is missing is missing in that table.
+        let table = || self.keys.iter().find_map(|key| merged.origins.get(key.rsplit_once('.')?.0)).cloned();
+        let place = place.or_else(table);
         (place.unwrap_or(Place { path: PathBuf::from(MAIN_FILE), line: 1, column: 1 }), self.message)
     }
 }
 
 fn numbers(tree: &Value, path: &str, faults: &mut Vec<Fault>) {
+    for (place, row) in tree.as_array().into_iter().flatten().enumerate() {
+        numbers(row, &format!("{path}.{place}"), faults);
+    }
     if let Some(object) = tree.as_object() {
         for (key, value) in object {
             numbers(value, &if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, faults);
@@ -75,12 +99,13 @@ fn numbers(tree: &Value, path: &str, faults: &mut Vec<Fault>) {
         return;
     }
     let Some(number) = tree.as_f64() else { return };
-    let named = RANGES.iter().find(|(key, ..)| *key == path);
+    let shown = shown(&path.split('.').map(str::to_owned).collect::<Vec<_>>());
+    let named = RANGES.iter().find(|(key, ..)| *key == shown);
     let (_, least, most) = named
         .or_else(|| UNITS.iter().find(|(unit, ..)| path.ends_with(unit)))
         .expect("the last unit is the empty one, in which every key ends");
     if !(*least..=*most).contains(&number) {
-        faults.push(Fault::at(path, format!("`{path}` must be {least} to {most}, not {number}")));
+        faults.push(Fault::at(path, format!("`{shown}` must be {least} to {most}, not {number}")));
     }
 }
 
@@ -142,6 +167,128 @@ fn list(key: &str, values: &[String], wanted: &str, good: impl Fn(&str) -> bool,
     }
 }
 
+/// Services, certificates and backups.
+fn declared(settings: &Settings, faults: &mut Vec<Fault>) {
+    for (place, service) in settings.service.iter().enumerate() {
+        Row { at: format!("service.{place}"), faults }.service(service);
+    }
+    for (place, backup) in settings.backup.iter().enumerate() {
+        Row { at: format!("backup.{place}"), faults }.backup(backup);
+    }
+    unique("service", settings.service.iter().map(|service| service.name.as_str()), faults);
+    unique("backup", settings.backup.iter().map(|backup| backup.name.as_str()), faults);
+    let certificates = &settings.certificates;
+    list("certificates.files", &certificates.files, "a file, as in /etc/ssl/one.pem", is_absolute, faults);
+    list("certificates.endpoints", &certificates.endpoints, "HOST:PORT, as in pve1:8006", is_endpoint, faults);
+}
+
+fn unique<'a>(table: &str, names: impl Iterator<Item = &'a str>, faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    for (place, name) in names.enumerate() {
+        let key = format!("{table}.{place}.name");
+        if !seen.insert(name) {
+            faults
+                .push(Fault::at(&key, format!("`{table}.name` {name:?} is there already; each has a name of its own")));
+        } else if place == DECLARED_LIMIT {
+            faults.push(Fault::at(&key, format!("more than {DECLARED_LIMIT} [[{table}]] are not looked after")));
+        }
+    }
+}
+
+fn is_absolute(path: &str) -> bool {
+    path.starts_with('/')
+}
+
+/// `HOST:PORT`, an IPv6 address in brackets.
+fn is_endpoint(text: &str) -> bool {
+    let told = text.parse::<hyper::http::uri::Authority>().ok();
+    told.is_some_and(|told| !told.host().is_empty() && told.port_u16().is_some() && !text.contains('@'))
+}
+
+/// One table among several.
+struct Row<'a> {
+    /// `service.0`
+    at: String,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Row<'_> {
+    fn tell(&mut self, key: &str, must: &str) {
+        let table = self.at.split('.').next().unwrap_or_default();
+        let message = format!("`{table}.{key}` {must}");
+        self.faults.push(Fault::at(&format!("{}.{key}", self.at), message));
+    }
+
+    fn hold(&mut self, key: &str, holds: bool, must: &str) {
+        if !holds {
+            self.tell(key, must);
+        }
+    }
+
+    fn named(&mut self, name: &str) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let good = !name.is_empty() && name.len() <= NAME_LIMIT && name.chars().all(allowed);
+        self.hold("name", good, &format!("must be 1 to {NAME_LIMIT} letters, digits, `.`, `-` or `_`, not {name:?}"));
+    }
+
+    fn url(&mut self, key: &str, url: &str) {
+        // What stands before an `@` is a secret, and addresses are shown.
+        let good = url.parse::<Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        let must = format!("must be http:// or https:// with a host and no password, not {url:?}");
+        let is_bare = !url.split('/').nth(2).unwrap_or_default().contains('@');
+        self.hold(key, good && is_bare, if is_bare { &must } else { "must hold no password: it is shown" });
+    }
+
+    fn service(&mut self, service: &ServiceSettings) {
+        self.named(&service.name);
+        self.url("url", &service.url);
+        for status in service.status.iter().filter(|status| statuses(status).is_none()) {
+            self.tell("status", &format!("must be statuses and ranges, as in \"200\" or \"200-299\", not {status:?}"));
+        }
+        let to = service.connect_to.as_deref().unwrap_or("::1");
+        let is_place = to.parse::<std::net::IpAddr>().is_ok() || is_endpoint(to);
+        self.hold("connect_to", is_place, &format!("must be ADDRESS or ADDRESS:PORT, as in 192.0.2.7:443, not {to:?}"));
+        self.hold("ca_file", service.ca_file.as_deref().is_none_or(is_absolute), "must begin with /");
+        let is_head = service.method == hardstand_core::settings::Method::Head;
+        self.hold("body_contains", !is_head || service.body_contains.is_none(), "cannot be in the answer to HEAD");
+        let follows = service.redirects > 0 && service.location.is_some();
+        self.hold("redirects", !follows, "cannot be followed where `service.location` says where they point");
+        self.hold("windows", service.windows.len() <= WINDOWS_LIMIT, &format!("must be at most {WINDOWS_LIMIT}"));
+        for window in &service.windows {
+            let good = span::parse(window).is_ok_and(|seconds| (300..=LONGEST_SECONDS).contains(&seconds));
+            self.hold("windows", good, &format!("must be 5m to 31d each, not {window:?}"));
+        }
+        let no_window = service.slo_percent.is_some() && service.windows.is_empty();
+        self.hold("slo_percent", !no_window, "needs one of `service.windows`");
+    }
+
+    fn backup(&mut self, backup: &BackupSettings) {
+        self.named(&backup.name);
+        self.hold("ca_file", backup.ca_file.as_deref().is_none_or(is_absolute), "must begin with /");
+        if backup.kind == BackupKind::S3 {
+            self.url("endpoint", backup.endpoint.as_deref().unwrap_or_default());
+            let bucket = backup.bucket.as_deref().unwrap_or_default();
+            let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            let good = !bucket.is_empty() && bucket.chars().all(letters);
+            self.hold("bucket", good, &format!("must be a bucket's name, not {bucket:?}"));
+            let file = backup.credentials.as_deref().unwrap_or_default();
+            self.hold(
+                "credentials",
+                is_absolute(file),
+                &format!("must be a file, as in /etc/hardstand/credentials/s3, not {file:?}"),
+            );
+            self.hold("path", backup.path.is_none(), "is not for kind \"s3\"; say `prefix`");
+        } else {
+            let path = backup.path.as_deref().unwrap_or_default();
+            self.hold("path", is_absolute(path), &format!("must begin with /, not be {path:?}"));
+            let bucket = backup.bucket.is_none() && backup.endpoint.is_none() && backup.credentials.is_none();
+            self.hold("kind", bucket, "must be \"s3\" where there is an endpoint, a bucket or credentials");
+        }
+    }
+}
+
 /// Pairs of keys whose first value must not be above its second.
 fn orders(settings: &Settings, faults: &mut Vec<Fault>) {
     let t = &settings.thresholds;
@@ -157,6 +304,11 @@ fn orders(settings: &Settings, faults: &mut Vec<Fault>) {
         (full, t.filesystem_full_crit_hours, t.filesystem_full_warn_hours),
         (used, t.pool_used_warn_percent, t.pool_used_crit_percent),
         (heat, t.disk_temperature_warn_celsius, t.disk_temperature_crit_celsius),
+        (
+            ("thresholds.certificate_crit_days", "thresholds.certificate_warn_days"),
+            t.certificate_crit_days,
+            t.certificate_warn_days,
+        ),
         (("probe.deadline_secs", "probe.interval_secs"), p.deadline_secs as f64, p.interval_secs as f64),
         (("probe.interval_secs", "probe.smart_interval_secs"), p.interval_secs as f64, p.smart_interval_secs as f64),
         (

@@ -1,7 +1,8 @@
-//! Several files become one [`Settings`]: later files win, key by key; a list is replaced as a whole.
+//! Several files become one [`Settings`]: later files win, key by key; a list is replaced as a whole. Tables of which
+//! there may be several (`[[service]]`) add up, so that each may have a file of its own.
 //!
-//! It must never hold a list of keys: what is known is read off `Settings::default()`, so that a key added to the
-//! settings is at once known here.
+//! It must never hold a list of keys: what is known is read off the settings' defaults, so that a key added to them is
+//! at once known here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use hardstand_core::Settings;
 use serde_json::{Map, Value};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fragment::Fragment;
@@ -32,8 +34,9 @@ pub(super) struct Merged {
 
 /// Merges the fragments in their order.
 pub(super) fn merge(fragments: &[Fragment]) -> Result<Merged, Vec<Problem>> {
-    let defaults = serde_json::to_value(Settings::default()).expect("settings are plain data, which JSON can hold");
-    let mut walk = Walk { tree: defaults.clone(), defaults, origins: BTreeMap::new(), problems: Vec::new() };
+    let plain = |settings| serde_json::to_value(settings).expect("settings are plain data, which JSON can hold");
+    let (tree, defaults) = (plain(Settings::default()), plain(Settings::with_one_of_each()));
+    let mut walk = Walk { tree, defaults, origins: BTreeMap::new(), problems: Vec::new() };
     for fragment in fragments {
         walk.fragment(fragment);
     }
@@ -46,6 +49,7 @@ pub(super) fn merge(fragments: &[Fragment]) -> Result<Merged, Vec<Problem>> {
 }
 
 struct Walk {
+    /// Every key with its default; a list of tables has one.
     defaults: Value,
     tree: Value,
     origins: BTreeMap<String, Place>,
@@ -95,6 +99,9 @@ impl Walk {
             path.push(key.get_ref().to_string());
             let known = at(&self.defaults, path).cloned();
             match (known, value.get_ref()) {
+                (Some(Value::Array(one)), DeValue::Array(rows)) if one.first().is_some_and(Value::is_object) => {
+                    rows.iter().for_each(|row| self.row(source, &one[0], row, path));
+                }
                 (None, _) => {
                     let message = self.unknown(path);
                     self.problems.push(Problem::At { place: source.place(&key.span()), message });
@@ -112,9 +119,25 @@ impl Walk {
         }
     }
 
+    /// One more of the tables of which there may be several.
+    fn row(&mut self, source: Source<'_>, default: &Value, row: &Spanned<DeValue<'_>>, path: &mut Vec<String>) {
+        let place = source.place(&row.span());
+        let DeValue::Table(table) = row.get_ref() else {
+            let message = format!("`{}` must be a table, not {}", shown(path), kind(row.get_ref()));
+            return self.problems.push(Problem::At { place, message });
+        };
+        let rows =
+            at_mut(&mut self.tree, path).as_array_mut().expect("where the defaults have a list, so has the tree");
+        path.push(rows.len().to_string());
+        rows.push(default.clone());
+        self.origins.insert(path.join("."), place);
+        self.table(source, table, path);
+        path.pop();
+    }
+
     /// The value as JSON, once the settings have taken it in its place.
     fn leaf(&self, path: &[String], known: &Value, found: &DeValue<'_>) -> Result<Value, String> {
-        let dotted = path.join(".");
+        let dotted = shown(path);
         if let Some(wanted) = wanted(known)
             && !fits(known, found)
         {
@@ -131,13 +154,13 @@ impl Walk {
 
     /// The message for a key nobody knows, with the nearest known one.
     fn unknown(&self, path: &[String]) -> String {
-        let dotted = path.join(".");
+        let dotted = shown(path);
         let (last, parents) = path.split_last().expect("a key has a name");
         let siblings = at(&self.defaults, parents).and_then(Value::as_object);
         let names: Vec<&str> = siblings.into_iter().flat_map(Map::keys).map(String::as_str).collect();
         let mut all: Vec<String> = names
             .iter()
-            .map(|name| parents.iter().map(String::as_str).chain([*name]).collect::<Vec<_>>().join("."))
+            .map(|name| shown(&parents.iter().cloned().chain([(*name).to_owned()]).collect::<Vec<_>>()))
             .collect();
         let here = all.len();
         leaves(&self.defaults, "", &mut all);
@@ -151,7 +174,7 @@ impl Walk {
                 format!("unknown key `{dotted}`; did you mean `{full}`?")
             }
             _ if parents.is_empty() => format!("unknown key `{dotted}`; known here: {}", names.join(", ")),
-            _ => format!("unknown key `{dotted}`; known in [{}]: {}", parents.join("."), names.join(", ")),
+            _ => format!("unknown key `{dotted}`; known in [{}]: {}", shown(parents), names.join(", ")),
         }
     }
 }
@@ -167,11 +190,27 @@ fn leaves(tree: &Value, prefix: &str, into: &mut Vec<String>) {
 }
 
 fn at<'a>(tree: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(tree, |node, key| node.as_object()?.get(key))
+    path.iter().try_fold(tree, |node, key| match node {
+        // All of them have the keys of the one that is known.
+        Value::Array(one) => one.first(),
+        _ => node.as_object()?.get(key),
+    })
 }
 
 fn at_mut<'a>(tree: &'a mut Value, path: &[String]) -> &'a mut Value {
-    path.iter().fold(tree, |node, key| &mut node[key])
+    path.iter().fold(tree, |node, key| match node {
+        Value::Array(rows) => {
+            let last = rows.len() - 1;
+            &mut rows[key.parse().map_or(last, |place: usize| place.min(last))]
+        }
+        _ => &mut node[key],
+    })
+}
+
+/// A path as people write it: without the number of a table among several.
+pub(super) fn shown(path: &[String]) -> String {
+    let named = path.iter().map(String::as_str).filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit()));
+    named.collect::<Vec<_>>().join(".")
 }
 
 /// What a key wants, by its default; `None` where the default does not show it (an optional one).

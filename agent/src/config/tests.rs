@@ -4,6 +4,7 @@ use std::path::Path;
 
 use hardstand_core::Settings;
 use hardstand_core::observed::Role;
+use hardstand_core::settings::{BackupSettings, ServiceSettings};
 
 use super::fragment::{Fragment, read_system};
 use super::{ConfigError, Loaded, load, settings_of};
@@ -42,6 +43,12 @@ fn every_setting_can_be_written_down_and_read_back() {
     settings.metrics.listen = "[::1]:9787".into();
     settings.thresholds.clock_offset_warn_seconds = 0.1;
     settings.probe.interval_secs = 15;
+    let mut service = ServiceSettings { name: "wiki".into(), url: "https://wiki.lan/".into(), ..Default::default() };
+    (service.status, service.slo_percent) = (vec!["200".into()], Some(99.5));
+    let file = BackupSettings { name: "pve".into(), path: Some("/mnt/dump".into()), ..Default::default() };
+    settings.service = vec![service.clone(), ServiceSettings { name: "photos".into(), ..service }];
+    settings.backup = vec![file];
+    settings.certificates.endpoints = vec!["[::1]:8006".into()];
     assert_eq!(parse(&toml::to_string(&settings).unwrap()).unwrap(), settings);
 }
 
@@ -147,6 +154,70 @@ agent.toml:13:1: `thresholds.nic_error_warn_percent` must be 0 to 100, not 101
 agent.toml:14:1: `thresholds.filesystem_free_crit_percent` (3) must not be above \
 `thresholds.filesystem_free_warn_percent` (2)"
     );
+}
+
+#[test]
+fn tables_of_which_there_are_several_add_up_and_are_as_strict() {
+    let text = "\
+[[service]]
+name = \"wiki\"
+url = \"https://wiki.lan/\"
+statuss = [\"200\"]
+required = 1
+[[service]]
+name = \"wiki two\"
+url = \"wiki\"
+timeout_secs = 31
+[[backup]]
+name = \"photos\"
+kind = \"s4\"
+[backup.more]
+";
+    let told = refusal(text);
+    for one in [
+        "agent.toml:4:1: unknown key `service.statuss`; did you mean `service.status`?",
+        "agent.toml:5:12: `service.required` must be true or false, not 1",
+        "agent.toml:12:8: `backup.kind`: unknown variant `s4`, expected one of `file`, `s3`, `drill`",
+        "agent.toml:13:9: unknown key `backup.more`; known in [backup]: bucket, ca_file, ",
+    ] {
+        assert!(told.contains(one), "{told}");
+    }
+    let text = "\
+[[service]]
+name = \"wiki\"
+url = \"https://u:secret@wiki.lan/\"
+status = [\"2xx\"]
+windows = [\"40d\"]
+connect_to = \"traefik\"
+[[service]]
+name = \"wiki\"
+timeout_secs = 31
+[[backup]]
+name = \"photos\"
+kind = \"s3\"
+bucket = \"photos\"
+endpoint = \"https://s3.lan\"
+[certificates]
+endpoints = [\"pve1\"]
+";
+    assert_eq!(
+        refusal(text),
+        "\
+agent.toml:3:1: `service.url` must hold no password: it is shown
+agent.toml:4:1: `service.status` must be statuses and ranges, as in \"200\" or \"200-299\", not \"2xx\"
+agent.toml:5:1: `service.windows` must be 5m to 31d each, not \"40d\"
+agent.toml:6:1: `service.connect_to` must be ADDRESS or ADDRESS:PORT, as in 192.0.2.7:443, not \"traefik\"
+agent.toml:7:1: `service.url` must be http:// or https:// with a host and no password, not \"\"
+agent.toml:8:1: `service.name` \"wiki\" is there already; each has a name of its own
+agent.toml:9:1: `service.timeout_secs` must be 1 to 30, not 31
+agent.toml:10:1: `backup.credentials` must be a file, as in /etc/hardstand/credentials/s3, not \"\"
+agent.toml:16:1: each of `certificates.endpoints` must be HOST:PORT, as in pve1:8006, not \"pve1\""
+    );
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "etc/hardstand/agent.toml", "[[service]]\nname = \"a\"\nurl = \"http://a\"");
+    put(root.path(), "etc/hardstand/agent.toml.d/b.toml", "service = [{ name = \"b\", url = \"http://b\" }]");
+    let services = load_below(root.path()).unwrap().settings.service;
+    assert_eq!(services.iter().map(|service| &*service.name).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
