@@ -14,6 +14,7 @@ mod fleetlock;
 #[cfg(test)]
 mod hang;
 mod helper;
+mod hmac;
 mod host;
 #[allow(dead_code, reason = "the operator commands that use the rest are built beside it")]
 mod journal;

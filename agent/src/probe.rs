@@ -3,6 +3,7 @@
 //!
 //! It must never fail: what cannot be read is Unknown with its reason. A hung collector makes only itself stale.
 
+mod each;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -10,19 +11,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{
-    Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, IscsiTarget, Kernel, MdArray, Memory, Moment,
-    MultipathMap, Nic, Packages, Pressure, Sensor, Smart, Units, ZfsPool, ZpoolReport,
+    BackupSeen, Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, IscsiTarget, Kernel, MdArray, Memory,
+    Moment, MultipathMap, Nic, Packages, Pressure, Sensor, ServiceAnswer, Smart, Units, ZfsPool, ZpoolReport,
 };
+use hardstand_core::settings::{BackupKind, BackupSettings, ServiceSettings};
 use hardstand_core::{Observed, Settings};
 use tokio::runtime::Handle;
 
 use crate::crew::{Crew, Timed};
 use crate::helper::Client;
+use crate::host::backups::files::probe_files;
+use crate::host::backups::s3::{Keys, probe_bucket};
 use crate::host::boot::KernelFiles;
+use crate::host::certificates::{ENDPOINT_LIMIT, expiry_of_endpoint, expiry_of_file, watched};
 use crate::host::clock::{boottime, probe_clock};
 use crate::host::disks::KnownDisks;
 use crate::host::filesystems::{Gauges, probe_filesystems};
 use crate::host::hardware::probe_inventory;
+use crate::host::https::Authorities;
 use crate::host::iscsi;
 use crate::host::iscsi_target::probe_targets;
 use crate::host::load::{CpuFiles, MemoryFiles, PressureFiles};
@@ -32,10 +38,12 @@ use crate::host::nics::KnownNics;
 use crate::host::packages::PackageFiles;
 use crate::host::quorum;
 use crate::host::sensors::probe_sensors;
+use crate::host::services::{needs_authorities, probe_service};
 use crate::host::smart::probe_smart;
 use crate::host::systemd::ServiceManager;
 use crate::host::zfs::{probe_pools, probe_report};
 use crate::host::{Host, HostError};
+use each::Each;
 use turn::Turn;
 
 /// A collector that runs in each pass.
@@ -54,6 +62,10 @@ const ZPOOL_DEADLINE: Duration = Duration::from_secs(30);
 const COROSYNC_INTERVAL: Duration = Duration::from_secs(15);
 /// What asking corosync may take: each of the two programs is ended before the half of this.
 const COROSYNC_DEADLINE: Duration = Duration::from_secs(9);
+/// Between two looks at a certificate: one that was renewed is seen after this.
+const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(300);
+/// What is given beyond a limit of its own to what ends itself.
+const GRACE: Duration = Duration::from_secs(1);
 /// What the inventory may take: hundreds of small files, and two questions to the helper.
 const INVENTORY_DEADLINE: Duration = Duration::from_secs(20);
 /// What one mount may take of the filesystems' deadline, so that a stuck one leaves time to say so.
@@ -98,6 +110,9 @@ pub(crate) struct Probe {
     units: Turn<Units>,
     kernel: Turn<Kernel>,
     packages: Turn<Packages>,
+    services: Each<ServiceSettings, ServiceAnswer>,
+    certificates: Each<String, u64>,
+    backups: Each<BackupSettings, BackupSeen>,
 }
 
 impl Probe {
@@ -136,6 +151,9 @@ impl Probe {
             units: Turn::default(),
             kernel: Turn::default(),
             packages: Turn::default(),
+            services: Each::default(),
+            certificates: Each::default(),
+            backups: Each::default(),
             settings,
             host,
             helper,
@@ -153,6 +171,7 @@ impl Probe {
     /// in no later one.
     pub(crate) async fn pass(&mut self) -> Observed {
         self.start_asking();
+        self.start_declared().await;
         // Lets them ask before this pass's files are read.
         tokio::task::yield_now().await;
         self.start_reading();
@@ -166,6 +185,9 @@ impl Probe {
         self.inventory.settle_in_background().await;
         self.smart.settle_in_background().await;
         self.zpool.settle_in_background().await;
+        self.services.settle().await;
+        self.certificates.settle().await;
+        self.backups.settle().await;
         self.observed()
     }
 
@@ -181,6 +203,24 @@ impl Probe {
         self.filesystems.start(EACH_PASS, deadline, || async move {
             probe_filesystems(&gauges, &settings.filesystems.ignore, for_one_mount).await
         });
+    }
+
+    /// Services, certificates and backups. All files are read by the crew: what they lie on may hang.
+    async fn start_declared(&mut self) {
+        let (settings, crew, host) = (Arc::clone(&self.settings), Arc::clone(&self.crew), self.host.clone());
+        let times = |service: &ServiceSettings| {
+            (Duration::from_secs(service.interval_secs), Duration::from_secs(service.timeout_secs) + GRACE)
+        };
+        let ask = |service: &ServiceSettings| ask_service(Arc::clone(&crew), host.clone(), service.clone());
+        self.services.start(&settings.service, times, ask).await;
+        let times = |_: &String| (CERTIFICATES_INTERVAL, ENDPOINT_LIMIT + GRACE);
+        let ask = |place: &String| ask_certificate(Arc::clone(&crew), host.clone(), place.clone());
+        self.certificates.start(&watched(&settings, &self.node()), times, ask).await;
+        let times = |backup: &BackupSettings| {
+            (Duration::from_secs(backup.interval_secs), Duration::from_secs(backup.timeout_secs) + GRACE)
+        };
+        let ask = |backup: &BackupSettings| ask_backup(Arc::clone(&crew), host.clone(), backup.clone());
+        self.backups.start(&settings.backup, times, ask).await;
     }
 
     /// Asks the disks that were there last, when it is time or when there are others than last time.
@@ -295,6 +335,9 @@ impl Probe {
             units: self.units.sample(),
             kernel: self.kernel.sample(),
             packages: self.packages.sample(),
+            services: self.services.sample(|service| &service.name),
+            certificates: self.certificates.sample(|place| place),
+            backups: self.backups.sample(|backup| &backup.name),
         }
     }
 
@@ -309,6 +352,48 @@ impl Probe {
 fn now() -> Moment {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Moment { boottime_seconds: boottime().as_secs_f64(), unix_seconds: unix.as_secs() }
+}
+
+/// Reads files on a thread that may hang.
+async fn read_on<T: Send + 'static>(
+    crew: &Crew,
+    read: impl FnOnce() -> Result<T, HostError> + Send + 'static,
+) -> Result<T, HostError> {
+    crew.give(read).answer().await.map_err(HostError::Broken).flatten()
+}
+
+async fn authorities(crew: &Crew, host: &Host, file: Option<String>) -> Result<Authorities, HostError> {
+    let host = host.clone();
+    read_on(crew, move || Authorities::read(&host, file.as_deref())).await
+}
+
+async fn ask_service(crew: Arc<Crew>, host: Host, service: ServiceSettings) -> Result<ServiceAnswer, HostError> {
+    let authorities = match needs_authorities(&service) {
+        true => Some(authorities(&crew, &host, service.ca_file.clone()).await?),
+        false => None,
+    };
+    Ok(probe_service(&service, authorities.as_ref()).await)
+}
+
+async fn ask_certificate(crew: Arc<Crew>, host: Host, place: String) -> Result<u64, HostError> {
+    match place.starts_with('/') {
+        true => read_on(&crew, move || expiry_of_file(&host, &place)).await,
+        false => expiry_of_endpoint(&place).await,
+    }
+}
+
+async fn ask_backup(crew: Arc<Crew>, host: Host, backup: BackupSettings) -> Result<BackupSeen, HostError> {
+    if backup.kind != BackupKind::S3 {
+        return read_on(&crew, move || probe_files(&host, &backup)).await;
+    }
+    let credentials = host.path(backup.credentials.as_deref().unwrap_or_default().trim_start_matches('/'));
+    let keys = read_on(&crew, move || Keys::read(&credentials)).await?;
+    let is_tls = backup.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("https:"));
+    let authorities = match is_tls {
+        true => Some(authorities(&crew, &host, backup.ca_file.clone()).await?),
+        false => None,
+    };
+    probe_bucket(&backup, &keys, authorities.as_ref()).await
 }
 
 /// A collector that reads files, as a job of the crew.

@@ -44,6 +44,8 @@ const REQUESTS: usize = 16;
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often to look when no service manager watches: never within a tick.
 const NO_WATCHDOG: Duration = Duration::from_secs(24 * 3600);
+/// Names that are looked up at once; more wait, up to the limits of those who ask.
+const LOOKUP_THREADS: usize = 32;
 /// After the end, how long threads that hang on a dead disk or mount are waited for.
 const HUNG_THREADS: Duration = Duration::from_millis(100);
 
@@ -91,7 +93,9 @@ pub(crate) fn local_pass(settings: Settings) -> anyhow::Result<(Observed, Health
 
 /// One thread runs everything that waits; collectors that may hang have threads of their own.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the event loop")
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    // Names are looked up on threads that nobody can end: a dead name server must not use up what the unit may start.
+    builder.enable_all().max_blocking_threads(LOOKUP_THREADS).build().context("starting the event loop")
 }
 
 async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyhow::Result<()> {

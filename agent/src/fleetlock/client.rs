@@ -8,6 +8,8 @@ use anyhow::{Context as _, bail};
 use hardstand_core::fleetlock::Wish;
 use serde::{Deserialize, Serialize};
 
+use crate::hmac::{hex, hmac_sha256};
+
 /// A server may hold a request while it drains; Zincati waits as long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30 * 60);
 /// The longest answer that is read.
@@ -76,20 +78,14 @@ pub(crate) async fn ask(base: &str, group: &str, id: &str, wish: Wish, limit: Du
 /// # Errors
 /// `machine_id` is not 32 hexadecimal digits.
 pub(crate) fn app_specific(machine_id: &str) -> anyhow::Result<String> {
-    use sha2::{Digest as _, Sha256};
     const APPLICATION: &str = "de35106b6ec24688b63afddaa156679b";
-    const BLOCK: usize = 64;
     let key = bytes_of(machine_id.trim()).context("reading the machine id; make one: systemd-machine-id-setup")?;
-    let padded =
-        |with: u8| -> Vec<u8> { (0..BLOCK).map(|place| key.get(place).copied().unwrap_or(0) ^ with).collect() };
-    // HMAC (RFC 2104) over SHA-256, written out: it is the one place that needs one.
-    let inner = Sha256::new().chain_update(padded(0x36)).chain_update(bytes_of(APPLICATION)?).finalize();
-    let outer = Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize();
+    let code = hmac_sha256(&key, &bytes_of(APPLICATION)?);
     let mut id = [0u8; 16];
-    id.copy_from_slice(&outer[..16]);
+    id.copy_from_slice(&code[..16]);
     id[6] = (id[6] & 0x0F) | 0x40;
     id[8] = (id[8] & 0x3F) | 0x80;
-    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&id))
 }
 
 fn bytes_of(hex: &str) -> anyhow::Result<[u8; 16]> {

@@ -4,16 +4,19 @@
 //! captured from a real machine can stand in for one.
 
 pub(crate) mod apt;
+pub(crate) mod backups;
 pub(crate) mod boot;
 #[cfg(test)]
 pub(crate) mod captured;
 pub(crate) mod ceph;
+pub(crate) mod certificates;
 pub(crate) mod clock;
 pub(crate) mod disks;
 pub(crate) mod filesystems;
 #[cfg(test)]
 mod garbage;
 pub(crate) mod hardware;
+pub(crate) mod https;
 pub(crate) mod iscsi;
 pub(crate) mod iscsi_target;
 mod kernel_dir;
@@ -28,6 +31,7 @@ pub(crate) mod packages;
 pub(crate) mod proxmox;
 pub(crate) mod quorum;
 pub(crate) mod sensors;
+pub(crate) mod services;
 pub(crate) mod smart;
 pub(crate) mod stale;
 pub(crate) mod systemd;

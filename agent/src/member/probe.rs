@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Member;
+use crate::host::https::{causes, late};
 
 /// How often each service is asked, and what an answer may take: a probe ends before the next, so that the share of
 /// good probes is a share of time.
@@ -157,21 +158,6 @@ async fn ask(client: &reqwest::Client, url: &str) -> Result<(), String> {
     let answer = client.get(url).send().await.map_err(|error| causes(&error.without_url()))?;
     let status = answer.status();
     if status.is_success() || status.is_redirection() { Ok(()) } else { Err(format!("it answered {status}")) }
-}
-
-fn late(every: Duration) -> String {
-    format!("no answer within {} s", every.as_secs_f32())
-}
-
-/// An error with everything below it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        text = format!("{text}: {cause}");
-        below = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -138,7 +138,12 @@ impl<T: Clone + Send + 'static> Turn<T> {
     /// Like [`Turn::settle`] for the first turn; afterwards it only looks, for a slow collector whose last value stays
     /// good between its turns.
     pub(crate) async fn settle_in_background(&mut self) {
-        if self.has_landed { self.wait(Duration::ZERO).await } else { self.settle().await }
+        if self.has_landed { self.look().await } else { self.settle().await }
+    }
+
+    /// Takes in a turn that came back, without waiting for one.
+    pub(crate) async fn look(&mut self) {
+        self.wait(Duration::ZERO).await;
     }
 
     async fn wait(&mut self, limit: Duration) {

@@ -12,6 +12,7 @@ mod files;
 mod loaded;
 #[cfg(test)]
 pub(crate) mod samples;
+mod validity;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use rustls::pki_types::CertificateDer;
 
 pub(crate) use authority::{Authority, Issued};
 pub(crate) use loaded::{Loaded, Trust, TrustFiles};
+pub(crate) use validity::not_after;
 
 /// Begins the URI that names a certificate's owner.
 const SCHEME: &str = "hardstand://";
