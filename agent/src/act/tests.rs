@@ -42,7 +42,13 @@ fn nothing_seen() -> Observed {
 }
 
 fn well() -> Health {
-    Health { node: "n1".to_owned(), verdict: Severity::Ok, findings: Vec::new(), collectors: Vec::new() }
+    Health {
+        node: "n1".to_owned(),
+        verdict: Severity::Ok,
+        findings: Vec::new(),
+        collectors: Vec::new(),
+        services: Vec::new(),
+    }
 }
 
 fn known() -> facts::Known {

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hardstand_core::health::ServiceRow;
 use hardstand_core::observed::{Collector, Inventory};
 use hardstand_core::{Gate, Health, Observed, Reading, Sample, Severity};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,9 @@ pub(crate) struct HealthDocument {
     pub(crate) findings: Vec<FindingRow>,
     /// One row per collector.
     pub(crate) collectors: Vec<Collector>,
+    /// One row per declared service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) services: Vec<ServiceRow>,
 }
 
 impl From<&Health> for HealthDocument {
@@ -91,6 +95,7 @@ impl From<&Health> for HealthDocument {
             verdict: health.verdict,
             findings: findings.collect(),
             collectors: health.collectors.clone(),
+            services: health.services.clone(),
         }
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! It must never be compiled into the product.
 
+use hardstand_core::health::{ServiceRow, ServiceWindow};
 use hardstand_core::observed::Moment;
 use hardstand_core::observed::{
-    Clock, Corosync, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured,
-    Inventory, IscsiDevice, IscsiSession, IscsiSessions, IscsiTarget, Kernel, KernelImage, MdArray, Memory,
-    MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages, PathGroup, PendingPackage,
-    PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine, Quorum, QuorumMember, RebootReason, Role,
-    ScanKind, ScanState, Sensor, SensorKind, Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev,
-    ZfsPool, ZpoolReport,
+    BackupCopy, BackupSeen, Clock, Corosync, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem,
+    FirmwareType, HalfConfigured, Inventory, IscsiDevice, IscsiSession, IscsiSessions, IscsiTarget, Kernel,
+    KernelImage, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages,
+    PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine, Quorum,
+    QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind, ServiceAnswer, Smart, SmartDetail,
+    Space, TargetSession, Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -81,7 +82,13 @@ pub(crate) fn sick() -> Health {
     seen.clock.reading = Reading::unknown("adjtimex hangs");
     seen.clock.kept = observed().clock.reading.known().cloned();
     seen.clock.age_seconds = 125.0;
-    Health { node: "pve1".into(), verdict: Severity::Crit, findings, collectors: seen.collectors() }
+    Health {
+        node: "pve1".into(),
+        verdict: Severity::Crit,
+        findings,
+        collectors: seen.collectors(),
+        services: services(),
+    }
 }
 
 /// A healthy one.
@@ -91,7 +98,13 @@ pub(crate) fn healthy() -> Health {
     for subject in ["/", "/boot"] {
         findings.push(finding(Severity::Ok, Gate::None, ["filesystem.space", subject, "61 % free", ""], 86_400));
     }
-    Health { node: "pve1".into(), verdict: Severity::Info, findings, collectors: observed().collectors() }
+    Health {
+        node: "pve1".into(),
+        verdict: Severity::Info,
+        findings,
+        collectors: observed().collectors(),
+        services: services(),
+    }
 }
 
 pub(crate) fn disk(name: &str, serial: &str) -> Disk {
@@ -241,7 +254,57 @@ pub(crate) fn observed() -> Observed {
         units: Sample::fresh(units(), 0.01),
         kernel: Sample::fresh(kernel(), 0.001),
         packages: Sample::fresh(packages(), 0.3),
+        services: Sample::fresh(vec![("wiki".to_owned(), Sample::fresh(answer(), 0.034))], 0.034),
+        certificates: Sample::fresh(
+            vec![("/etc/pve/local/pve-ssl.pem".to_owned(), Sample::fresh(NOW + 86_400 * 300, 0.001))],
+            0.001,
+        ),
+        backups: Sample::fresh(
+            vec![
+                ("photos".to_owned(), Sample::fresh(BackupSeen { newest: Some(copy()), count: 31 }, 0.2)),
+                ("wiki".to_owned(), Sample::fresh(BackupSeen::default(), 0.001)),
+            ],
+            0.2,
+        ),
     }
+}
+
+fn answer() -> ServiceAnswer {
+    ServiceAnswer {
+        boottime_seconds: 93_780.0,
+        failure: None,
+        status: Some(200),
+        latency_seconds: Some(0.034),
+        not_after_unix_seconds: Some(NOW + 86_400 * 60),
+    }
+}
+
+fn copy() -> BackupCopy {
+    BackupCopy { name: "photos/2026-11-22.tar.zst".to_owned(), unix_seconds: NOW - 86_400 }
+}
+
+/// One that is up, and one of which little is known.
+fn services() -> Vec<ServiceRow> {
+    let window =
+        |window: &str, ratio, coverage_ratio| ServiceWindow { window: window.to_owned(), ratio, coverage_ratio };
+    vec![
+        ServiceRow {
+            name: "home-assistant".to_owned(),
+            windows: vec![window("1h", None, 0.0), window("30d", Some(0.75), 0.125)],
+            ..ServiceRow::default()
+        },
+        ServiceRow {
+            name: "wiki".to_owned(),
+            up: Some(true),
+            latency_seconds: Some(0.034),
+            slo_ratio: Some(0.995),
+            windows: vec![
+                window("1h", Some(1.0), 1.0),
+                window("24h", Some(0.9996), 0.75),
+                window("30d", Some(0.9912), 0.5),
+            ],
+        },
+    ]
 }
 
 fn initiator() -> IscsiSessions {

@@ -2,6 +2,7 @@
 //!
 //! It must never show an old value as a present one: what is not current is named at the end.
 
+use hardstand_core::health::{ServiceRow, ServiceWindow};
 use hardstand_core::observed::{
     Disk, Filesystem, Kernel, Nic, Observed, OperState, Packages, PowerState, RebootReason, Role, Smart,
 };
@@ -25,6 +26,7 @@ pub(crate) fn status_screen(seen: &Observed, health: &HealthDocument, style: Sty
     write_disks(&mut out, seen, style);
     write_filesystems(&mut out, seen.filesystems.shown().map_or(&[], Vec::as_slice), style);
     write_nics(&mut out, seen.nics.shown().map_or(&[], Vec::as_slice), style);
+    write_services(&mut out, &health.services, style);
     out.push('\n');
     out.push_str(&collectors(health, style));
     out
@@ -263,6 +265,49 @@ fn write_nics(out: &mut String, nics: &[Nic], style: Style) {
         ("", Fit::Wrap),
     ];
     section(out, style, &headings, &rows);
+}
+
+/// Declared services: now, and for how much of the time that is known of each window.
+fn write_services(out: &mut String, services: &[ServiceRow], style: Style) {
+    let window = |window: &ServiceWindow| {
+        let seen = match window.coverage_ratio {
+            whole if whole > 0.985 => String::new(),
+            part => format!(" ({} seen)", percent(part, 0)),
+        };
+        format!("{} {}{seen}", window.window, window.ratio.map_or_else(|| "?".to_owned(), |ratio| percent(ratio, 2)))
+    };
+    let rows: Vec<Row<'_>> = services
+        .iter()
+        .map(|row| {
+            let state = match row.up {
+                Some(true) => "up",
+                Some(false) => "DOWN",
+                None => "unknown",
+            };
+            let cells = [
+                row.name.clone(),
+                state.to_owned(),
+                row.latency_seconds.map_or_else(String::new, small_seconds),
+                row.slo_ratio.map_or_else(String::new, |ratio| percent(ratio, 2)),
+                row.windows.iter().map(window).collect::<Vec<_>>().join(", "),
+            ];
+            Row { cells: cells.into_iter().map(Cell::new).collect(), below: String::new() }
+        })
+        .collect();
+    let headings = [
+        ("SERVICE", Fit::Cut),
+        ("NOW", Fit::Whole),
+        ("TOOK", Fit::Whole),
+        ("PROMISED", Fit::Whole),
+        ("ANSWERED", Fit::Wrap),
+    ];
+    section(out, style, &headings, &rows);
+}
+
+/// A share in percent, never rounded up to all.
+fn percent(ratio: f64, digits: usize) -> String {
+    let scale = 10_f64.powi(i32::try_from(digits).unwrap_or(0) + 2);
+    format!("{:.*} %", digits, (ratio * scale + 1e-6).floor() / scale * 100.0)
 }
 
 fn collectors(health: &HealthDocument, style: Style) -> String {

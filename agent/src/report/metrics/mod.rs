@@ -13,6 +13,7 @@ mod load;
 mod md;
 mod multipath;
 mod page;
+mod services;
 mod storage;
 mod system;
 mod zfs;
@@ -44,6 +45,7 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     md::write(&mut page, observed);
     corosync::write(&mut page, observed);
     system::write(&mut page, observed);
+    services::write(&mut page, observed, health);
     fleet::write(&mut page, standing);
     page.finish()
 }
