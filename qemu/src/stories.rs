@@ -29,6 +29,7 @@ mod roll_partition;
 mod roll_storage;
 mod roll_store_host_last;
 pub(crate) mod rolling;
+mod services_live;
 
 pub(crate) use roll_crash::Part;
 
@@ -64,6 +65,8 @@ pub(crate) enum Story {
     AgentMd,
     /// Two nodes and a quorum device, as real daemons without machines, lose each other in every way that counts
     QuorumLive,
+    /// nginx serves with TLS, without machines, and is broken in every way that people who use it would notice
+    ServicesLive,
     /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
     FleetBoot,
     /// Two of three machines lose their power and come back with what they had flushed
@@ -124,7 +127,7 @@ impl Story {
     /// The recipe whose image it boots; `None`: it boots nothing.
     pub(crate) fn recipe(self) -> Option<&'static str> {
         Some(match self {
-            Self::QuorumLive => return None,
+            Self::QuorumLive | Self::ServicesLive => return None,
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollStorage => fleet::STORAGE_RECIPE,
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
@@ -170,6 +173,7 @@ async fn tell(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
         Story::AgentIscsi => agent_iscsi::run(scene).await,
         Story::AgentMd => agent_md::run(scene).await,
         Story::QuorumLive => quorum_live::run(scene).await,
+        Story::ServicesLive => services_live::run(scene).await,
         of_a_fleet => tell_of_a_fleet(scene, of_a_fleet, part).await,
     }
 }
