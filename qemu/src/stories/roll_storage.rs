@@ -164,7 +164,7 @@ async fn stands_still(scene: &Scene, fleet: &Fleet, operator: &Operator) -> Resu
     let shut = until("the gate of node2 to be shut by the pool", SEEN_LIMIT, async || {
         let said = operator.run(&["gate", "node2"]).await?;
         last = String::from_utf8_lossy(&said.stdout).into_owned();
-        Ok((said.code == Some(2) && last.contains("zfs.pool tank")).then_some(()))
+        Ok((said.code == Some(2) && last.contains("pool tank DEGRADED")).then_some(()))
     });
     shut.await.with_context(|| format!("the gate says: {last}"))?;
     scene.say(&format!("the gate of node2 says:\n{}", last.trim_end()));
