@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{
-    BackupSeen, Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, IscsiTarget, Kernel, MdArray, Memory,
-    Moment, MultipathMap, Nic, Packages, Pressure, Sensor, ServiceAnswer, Smart, Units, ZfsPool, ZpoolReport,
+    BackupSeen, CephCluster, Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, IscsiTarget, Kernel,
+    MdArray, Memory, Moment, MultipathMap, Nic, Packages, Pressure, Sensor, ServiceAnswer, Smart, Units, ZfsPool,
+    ZpoolReport,
 };
 use hardstand_core::settings::{BackupKind, BackupSettings, ServiceSettings};
 use hardstand_core::{Observed, Settings};
@@ -23,6 +24,7 @@ use crate::helper::Client;
 use crate::host::backups::files::probe_files;
 use crate::host::backups::s3::{Keys, probe_bucket};
 use crate::host::boot::KernelFiles;
+use crate::host::ceph::ask::{LastAsked, probe_cluster};
 use crate::host::certificates::{ENDPOINT_LIMIT, expiry_of_endpoint, expiry_of_file, watched};
 use crate::host::clock::{boottime, probe_clock};
 use crate::host::disks::KnownDisks;
@@ -66,6 +68,8 @@ const COROSYNC_DEADLINE: Duration = Duration::from_secs(9);
 const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(300);
 /// What is given beyond a limit of its own to what ends itself.
 const GRACE: Duration = Duration::from_secs(1);
+/// What asking Ceph may take: each of its questions has a limit of its own, and as a rule it is one question.
+const CEPH_DEADLINE: Duration = Duration::from_secs(30);
 /// What the inventory may take: hundreds of small files, and two questions to the helper.
 const INVENTORY_DEADLINE: Duration = Duration::from_secs(20);
 /// What one mount may take of the filesystems' deadline, so that a stuck one leaves time to say so.
@@ -105,6 +109,8 @@ pub(crate) struct Probe {
     multipath: Turn<Option<Vec<MultipathMap>>>,
     md: Turn<Vec<MdArray>>,
     corosync: Turn<Option<Corosync>>,
+    ceph: Turn<Option<CephCluster>>,
+    last_asked_ceph: Arc<LastAsked>,
     disks: Turn<Vec<Disk>>,
     clock: Turn<Clock>,
     units: Turn<Units>,
@@ -146,6 +152,8 @@ impl Probe {
             multipath: Turn::default(),
             md: Turn::default(),
             corosync: Turn::default(),
+            ceph: Turn::default(),
+            last_asked_ceph: Arc::default(),
             disks: Turn::default(),
             clock: Turn::default(),
             units: Turn::default(),
@@ -182,12 +190,14 @@ impl Probe {
         self.settle().await;
         // Last and alone: it reads hundreds of files, and on a slow machine that is booting it would make others late.
         self.start_inventory();
+        self.start_ceph();
         self.inventory.settle_in_background().await;
         self.smart.settle_in_background().await;
         self.zpool.settle_in_background().await;
         self.services.settle().await;
         self.certificates.settle().await;
         self.backups.settle().await;
+        self.ceph.settle_in_background().await;
         self.observed()
     }
 
@@ -253,6 +263,14 @@ impl Probe {
         if self.zpool.start(ZPOOL_INTERVAL, ZPOOL_DEADLINE, || async move { probe_report(&pools, &helper).await }) {
             self.asked_pools = asked;
         }
+    }
+
+    /// Ceph's tool needs a second of a processor for its start alone, so it runs beside nothing that is in a hurry.
+    fn start_ceph(&mut self) {
+        let (host, settings) = (self.host.clone(), Arc::clone(&self.settings));
+        let last = Arc::clone(&self.last_asked_ceph);
+        let every = Duration::from_secs(settings.ceph.interval_secs);
+        self.ceph.start(every, CEPH_DEADLINE, || async move { probe_cluster(&host, &settings.ceph, &last).await });
     }
 
     /// What only reads files.
@@ -329,6 +347,7 @@ impl Probe {
             multipath: self.multipath.sample(),
             md: self.md.sample(),
             corosync: self.corosync.sample(),
+            ceph: self.ceph.sample(),
             disks: self.disks.sample(),
             smart: self.smart.sample(),
             clock: self.clock.sample(),

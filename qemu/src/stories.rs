@@ -11,6 +11,7 @@ mod boot_disk;
 mod boot_pxe;
 mod boot_usb;
 mod boot_zfs;
+mod ceph_live;
 pub(crate) mod claims;
 mod faults;
 mod fleet_boot;
@@ -67,6 +68,8 @@ pub(crate) enum Story {
     QuorumLive,
     /// nginx serves with TLS, without machines, and is broken in every way that people who use it would notice
     ServicesLive,
+    /// A real Ceph cluster loses an OSD, a monitor and every answer (daemons on loopback, no machine)
+    CephLive,
     /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
     FleetBoot,
     /// Two of three machines lose their power and come back with what they had flushed
@@ -127,7 +130,7 @@ impl Story {
     /// The recipe whose image it boots; `None`: it boots nothing.
     pub(crate) fn recipe(self) -> Option<&'static str> {
         Some(match self {
-            Self::QuorumLive | Self::ServicesLive => return None,
+            Self::QuorumLive | Self::ServicesLive | Self::CephLive => return None,
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollStorage => fleet::STORAGE_RECIPE,
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
@@ -160,7 +163,7 @@ pub(crate) async fn run(house: &House, story: Story, images: PathBuf, part: Opti
     outcome
 }
 
-/// One machine, or two that are no fleet; all else is of a fleet.
+/// One machine, or two that are no fleet, or none; all else is of a fleet.
 async fn tell(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
     match story {
         Story::BootDisk => boot_disk::run(scene).await,
@@ -174,6 +177,7 @@ async fn tell(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
         Story::AgentMd => agent_md::run(scene).await,
         Story::QuorumLive => quorum_live::run(scene).await,
         Story::ServicesLive => services_live::run(scene).await,
+        Story::CephLive => ceph_live::run(scene).await,
         of_a_fleet => tell_of_a_fleet(scene, of_a_fleet, part).await,
     }
 }

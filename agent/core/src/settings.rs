@@ -39,6 +39,8 @@ pub struct Settings {
     pub patch: PatchSettings,
     /// ZFS snapshots before packages are installed.
     pub snapshots: SnapshotSettings,
+    /// How a Ceph cluster is asked.
+    pub ceph: CephSettings,
     /// Where the fleet's shared state is.
     pub store: StoreSettings,
     /// Services that people use.
@@ -53,6 +55,36 @@ impl Settings {
     /// The defaults, with one of each thing that may be declared any number of times: what keys there are.
     pub fn with_one_of_each() -> Self {
         Self { service: vec![ServiceSettings::default()], backup: vec![BackupSettings::default()], ..Self::default() }
+    }
+}
+
+/// `[ceph]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CephSettings {
+    /// Ceph's own configuration, which says where its monitors are.
+    pub conf: String,
+    /// The name to ask under, without `client.` before it.
+    pub client: String,
+    /// The file with that name's key. Ceph's own tool reads it, nobody else.
+    pub keyring: String,
+    /// Between two questions, in seconds.
+    pub interval_secs: u64,
+}
+
+impl CephSettings {
+    /// Where Ceph itself looks for its configuration.
+    pub const CONF: &str = "/etc/ceph/ceph.conf";
+}
+
+impl Default for CephSettings {
+    fn default() -> Self {
+        Self {
+            conf: Self::CONF.to_owned(),
+            client: "hardstand".to_owned(),
+            keyring: "/etc/ceph/ceph.client.hardstand.keyring".to_owned(),
+            interval_secs: 30,
+        }
     }
 }
 
@@ -118,6 +150,8 @@ pub struct NodeSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expected {
+    /// A Ceph cluster that this node is set up for.
+    Ceph,
     /// A corosync cluster.
     Corosync,
     /// iSCSI sessions of this node.
@@ -134,6 +168,7 @@ impl Expected {
     /// The word used in configuration and output.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Ceph => "ceph",
             Self::Corosync => "corosync",
             Self::IscsiInitiator => "iscsi-initiator",
             Self::IscsiTarget => "iscsi-target",

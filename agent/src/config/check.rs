@@ -28,12 +28,14 @@ const UNITS: [(&str, f64, f64); 7] = [
 ];
 
 /// Ranges that are narrower than their unit's, with the reason.
-const RANGES: [(&str, f64, f64); 11] = [
+const RANGES: [(&str, f64, f64); 12] = [
     // More often than once a second costs more than it shows; rarer than a minute is no watch, and WatchdogSec ends it.
     ("probe.interval_secs", 1.0, 60.0),
     ("probe.deadline_secs", 1.0, 59.0),
     // A disk that is asked more often than this never rests.
     ("probe.smart_interval_secs", 10.0, 86400.0),
+    // Its tool costs a fifth of a second of a processor each time; what is older than a minute is no watch.
+    ("ceph.interval_secs", 2.0, 60.0),
     // A hook that takes longer outlasts the phase it belongs to.
     ("hooks.deadline_secs", 1.0, 3600.0),
     ("hooks.tries", 1.0, 100.0),
@@ -138,7 +140,23 @@ fn names(settings: &Settings, faults: &mut Vec<Fault>) {
     list("nics.required", &settings.nics.required, "an interface, as in eno1", is_interface, faults);
     list("nics.ignore", &settings.nics.ignore, "an interface, as in eno1", is_interface, faults);
     let absolute = |path: &str| path.starts_with('/');
+    ceph(settings, faults);
     list("filesystems.ignore", &settings.filesystems.ignore, "a mount point, as in /mnt/scratch", absolute, faults);
+}
+
+/// What Ceph's tool is called with.
+fn ceph(settings: &Settings, faults: &mut Vec<Fault>) {
+    let ceph = &settings.ceph;
+    for (key, path) in [("ceph.conf", &ceph.conf), ("ceph.keyring", &ceph.keyring)] {
+        if !path.starts_with('/') {
+            faults.push(Fault::at(key, format!("`{key}` must be an absolute path, not {path:?}")));
+        }
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if ceph.client.is_empty() || ceph.client.starts_with("client.") || !ceph.client.chars().all(allowed) {
+        let message = format!("`ceph.client` must be a name without `client.` before it, not {:?}", ceph.client);
+        faults.push(Fault::at("ceph.client", message));
+    }
 }
 
 /// Hooks are services, and none of them is stopped by the drain.

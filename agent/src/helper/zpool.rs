@@ -9,7 +9,7 @@ use hardstand_exec::{Finished, Run};
 
 use super::verbs::chain;
 use super::wire::{Answer, OUTPUT_LIMIT, Outcome, ZpoolAnswer};
-use crate::host::{Host, zfs};
+use crate::host::{Host, hung_program, zfs};
 
 /// What each of the two programs may take. A pool that has lost its devices holds them up for ever.
 const EACH: Duration = Duration::from_secs(7);
@@ -18,7 +18,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(22);
 
 /// Asks `zpool`, as JSON where it knows that (OpenZFS 2.3).
 pub(super) async fn report(host: &Host, zpool: Option<PathBuf>) -> Outcome {
-    if let Some(pid) = zfs::hung_program(host) {
+    if let Some(pid) = hung_program(host, "zpool") {
         let why = format!(
             "zpool (process {pid}) has hung in the kernel since an earlier question, so it is not asked again; see: \
              cat /proc/spl/kstat/zfs/*/state, dmesg"

@@ -1,4 +1,4 @@
-//! Ceph: the parsers of what `ceph ... -f json` prints, in the shapes of releases 14 to 20.
+//! Ceph: asking it, and the parsers of what `ceph ... -f json` prints, in the shapes of releases 14 to 20.
 //!
 //! It must never take an error that Ceph prints, or a second document, for a remark behind the first one.
 
@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 
 use super::{HostError, excerpt};
 
+pub(crate) mod ask;
 pub(crate) mod health;
+mod nodes;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod tree;

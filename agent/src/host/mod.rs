@@ -97,6 +97,18 @@ fn excerpt(line: &str) -> String {
     line.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }
 
+/// The process of a program in our own control group that sleeps in the kernel and cannot be ended.
+pub(crate) fn hung_program(host: &Host, name: &str) -> Option<u32> {
+    let groups = host.read("proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let processes = host.read(format!("sys/fs/cgroup/{group}/cgroup.procs")).ok()?;
+    let hangs = format!("{name}) D ");
+    processes.lines().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
+        let stat = host.read_lossy(format!("proc/{pid}/stat")).unwrap_or_default();
+        stat.split_once(" (").is_some_and(|(_, rest)| rest.starts_with(&hangs))
+    })
+}
+
 impl Host {
     /// This machine.
     pub(crate) fn this() -> Self {

@@ -79,17 +79,6 @@ pub(crate) fn knows_no_json(stderr: &str) -> bool {
     stderr.contains("invalid option 'j'")
 }
 
-/// The process of a `zpool` in our own control group that sleeps in the kernel and cannot be ended.
-pub(crate) fn hung_program(host: &Host) -> Option<u32> {
-    let groups = host.read("proc/self/cgroup").ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let processes = host.read(format!("sys/fs/cgroup/{group}/cgroup.procs")).ok()?;
-    processes.lines().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
-        let stat = host.read_lossy(format!("proc/{pid}/stat")).unwrap_or_default();
-        stat.split_once(" (").is_some_and(|(_, rest)| rest.starts_with("zpool) D "))
-    })
-}
-
 /// The values of a JSON object in the order of the text; each tells its own name.
 struct InOrder<T>(Vec<T>);
 

@@ -5,7 +5,8 @@
 use hardstand_core::health::{ServiceRow, ServiceWindow};
 use hardstand_core::observed::Moment;
 use hardstand_core::observed::{
-    BackupCopy, BackupSeen, Clock, Corosync, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem,
+    BackupCopy, BackupSeen, CephCheck, CephCluster, CephHealth, CephMons, CephOsd, CephOsdTree, CephPgState, CephPgs,
+    CephStatus, CephStop, Clock, Corosync, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem,
     FirmwareType, HalfConfigured, Inventory, IscsiDevice, IscsiSession, IscsiSessions, IscsiTarget, Kernel,
     KernelImage, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages,
     PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine, Quorum,
@@ -238,6 +239,7 @@ pub(crate) fn observed() -> Observed {
         multipath: Sample::fresh(Some(vec![map()]), 0.001),
         md: Sample::fresh(vec![array()], 0.001),
         corosync: Sample::fresh(Some(cluster()), 0.01),
+        ceph: Sample::fresh(Some(ceph_cluster()), 0.9),
         disks: Sample::fresh(vec![disk("nvme0n1", "S5GXNX0T123456A")], 0.001),
         smart: Sample::fresh([("S5GXNX0T123456A".to_owned(), smart())].into(), 0.2),
         clock: Sample::fresh(
@@ -305,6 +307,48 @@ fn services() -> Vec<ServiceRow> {
             ],
         },
     ]
+}
+
+fn ceph_cluster() -> CephCluster {
+    let text = |text: &str| Some(text.to_owned());
+    let check = CephCheck {
+        name: "OSD_DOWN".into(),
+        severity: text("HEALTH_WARN"),
+        message: text("1 osds down"),
+        ..CephCheck::default()
+    };
+    let osd = |id: i64, status: &str| CephOsd {
+        id,
+        name: format!("osd.{id}"),
+        device_class: text("ssd"),
+        status: text(status),
+        exists: Some(true),
+        crush_weight: Some(1.0),
+        reweight: Some(1.0),
+    };
+    CephCluster {
+        status: CephStatus {
+            fsid: text("c1"),
+            health: CephHealth { status: text("HEALTH_WARN"), checks: Some(vec![check]), ..CephHealth::default() },
+            mons: CephMons { total: Some(3), in_quorum: Some(vec!["a".into(), "b".into()]), ..CephMons::default() },
+            pgs: CephPgs {
+                total: Some(9),
+                states: Some(vec![CephPgState { state: "active+undersized+degraded".into(), count: 9 }]),
+                used_bytes: Some(4096),
+                total_bytes: Some(1 << 30),
+                ..CephPgs::default()
+            },
+            ..CephStatus::default()
+        },
+        local: vec!["mon.a".into(), "osd.0".into()],
+        strangers: Vec::new(),
+        tree: CephOsdTree { osds: vec![osd(0, "up"), osd(1, "down")], ..CephOsdTree::default() },
+        stops: vec![CephStop {
+            daemons: vec!["osd.0".into()],
+            answer: Reading::unknown("no manager is available to answer"),
+        }],
+        asked_before_seconds: 12.5,
+    }
 }
 
 fn initiator() -> IscsiSessions {

@@ -23,12 +23,22 @@ const fn check(name: &'static str, about: &'static str) -> Check {
 }
 
 /// All of them, by name.
-pub const CHECKS: [Check; 72] = [
+pub const CHECKS: [Check; 82] = [
     check("agent.history", "the agent has lost its memory of earlier passes"),
     check("agent.journal", "the agent's journal cannot be used"),
     check("backup.age", "a backup is too old, or there is none"),
     check("backup.drill", "a restore has not been tried for long"),
     check("certificate.expiry", "a certificate expires soon, or cannot be read"),
+    check("ceph.check", "a check of Ceph's own fails"),
+    check("ceph.expected", "this node is set up for no Ceph cluster, and should be"),
+    check("ceph.flags", "Ceph is told to leave something undone"),
+    check("ceph.health", "a Ceph cluster is not healthy"),
+    check("ceph.mds", "a file system of Ceph lacks a metadata server"),
+    check("ceph.mgr", "no manager of Ceph answers"),
+    check("ceph.mons", "monitors of Ceph are not in quorum"),
+    check("ceph.osds", "OSDs of Ceph are down or out"),
+    check("ceph.pgs", "placement groups of Ceph are not whole"),
+    check("ceph.stop", "daemons of Ceph on this node must not be stopped"),
     check("clock.offset", "the clock is off"),
     check("clock.sync", "the clock is not synchronised"),
     check("collector", "something cannot be read, so nothing is known of it"),

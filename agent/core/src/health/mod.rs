@@ -3,6 +3,7 @@
 //! It must never take an unknown for healthy, and never read anything but its arguments.
 
 mod backup;
+mod ceph;
 mod certificate;
 mod checks;
 mod clock;
@@ -154,6 +155,7 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     multipath::judge(&mut court);
     md::judge(&mut court);
     corosync::judge(&mut court);
+    ceph::judge(&mut court);
     clock::judge(&mut court);
     units::judge(&mut court);
     kernel::judge(&mut court);

@@ -4,6 +4,34 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Reading;
+
+/// One cluster, as it answers this node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CephCluster {
+    /// Its status; with the details of its health where they were asked for.
+    pub status: CephStatus,
+    /// The daemons on this host that the cluster knows (`osd.3`, `mon.a`, `mgr.x`, `mds.b`).
+    pub local: Vec<String>,
+    /// Daemons whose processes run on this host, and of whose kind the cluster knows none here.
+    pub strangers: Vec<String>,
+    /// Its OSDs.
+    pub tree: CephOsdTree,
+    /// What was asked about stopping daemons of this host: all OSDs together, all monitors together.
+    pub stops: Vec<CephStop>,
+    /// How much older than the status all but the status is, in seconds.
+    pub asked_before_seconds: f64,
+}
+
+/// A question whether daemons may be stopped together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CephStop {
+    /// The daemons (`osd.3`, `osd.4`).
+    pub daemons: Vec<String>,
+    /// The answer, or why there is none.
+    pub answer: Reading<CephOkToStop>,
+}
+
 /// What `ceph -s -f json` says, or `GET /cluster/ceph/status` of Proxmox VE.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CephStatus {
@@ -23,6 +51,8 @@ pub struct CephStatus {
     pub pgs: CephPgs,
     /// Metadata servers that hold a rank, in the report's order.
     pub mds: Vec<CephMds>,
+    /// Metadata servers that wait to take over; `None` where the report does not tell.
+    pub mds_standbys: Option<u64>,
     /// Ranks of file systems that no server holds (absent means 0).
     pub failed_ranks: u64,
     /// Ranks of file systems whose metadata is damaged (absent means 0).

@@ -31,8 +31,8 @@ pub use apt::{AptCount, AptSimulation};
 pub use backup::{BackupCopy, BackupSeen};
 pub use boot::{Kernel, KernelImage, RebootReason};
 pub use ceph::{
-    CephBucket, CephCheck, CephHealth, CephMds, CephMgr, CephMons, CephOkToStop, CephOsd, CephOsdCounts, CephOsdTree,
-    CephPgState, CephPgs, CephScopedFlags, CephStatus,
+    CephBucket, CephCheck, CephCluster, CephHealth, CephMds, CephMgr, CephMons, CephOkToStop, CephOsd, CephOsdCounts,
+    CephOsdTree, CephPgState, CephPgs, CephScopedFlags, CephStatus, CephStop,
 };
 pub use clock::Clock;
 pub use disk::{AtaSmart, Disk, DiskId, NvmeSmart, PowerState, ScsiSmart, Smart, SmartDetail, Transport};
@@ -128,6 +128,8 @@ pub struct Observed {
     pub md: Sample<Vec<MdArray>>,
     /// Corosync; nothing where it is not configured.
     pub corosync: Sample<Option<Corosync>>,
+    /// The Ceph cluster that this node is set up for; nothing where it is set up for none.
+    pub ceph: Sample<Option<CephCluster>>,
     /// Whole disks, as the kernel lists them now.
     pub disks: Sample<Vec<Disk>>,
     /// SMART and NVMe health by disk key ([`DiskId::key`]); absent where a disk has no such thing.
@@ -222,6 +224,10 @@ macro_rules! for_each_sample {
             $body
         }
         {
+            let ($name, $sample) = ("ceph", &observed.ceph);
+            $body
+        }
+        {
             let ($name, $sample) = ("disks", &observed.disks);
             $body
         }
@@ -281,6 +287,7 @@ impl Observed {
             multipath: Sample::never(why),
             md: Sample::never(why),
             corosync: Sample::never(why),
+            ceph: Sample::never(why),
             disks: Sample::never(why),
             smart: Sample::never(why),
             clock: Sample::never(why),

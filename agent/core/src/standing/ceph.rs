@@ -91,6 +91,8 @@ impl CephHealth {
             }),
             // Ceph only warns of it, and whoever uses that data waits.
             "PG_AVAILABILITY" if !is_peering_alone(check) => Some(Standing::Failed),
+            // Nor can anybody write to what is full.
+            "OSD_FULL" | "POOL_FULL" => Some(Standing::Failed),
             _ if is_harmless(check) => None,
             _ => Some(Standing::Degraded),
         }
@@ -203,6 +205,20 @@ mod tests {
         assert_eq!(with(Some(&["noout", "pausewr"])), Standing::Failed);
         assert_eq!(with(Some(&["full"])), Standing::Failed);
         assert_eq!(with(None), Standing::Unknown);
+    }
+
+    #[test]
+    fn what_is_full_is_a_failure_and_what_is_nearly_full_a_warning() {
+        for (name, expected) in [
+            ("OSD_FULL", Standing::Failed),
+            ("POOL_FULL", Standing::Failed),
+            ("OSD_BACKFILLFULL", Standing::Degraded),
+            ("POOL_BACKFILLFULL", Standing::Degraded),
+            ("OSD_NEARFULL", Standing::Degraded),
+            ("POOL_NEARFULL", Standing::Degraded),
+        ] {
+            assert_eq!(standing("HEALTH_WARN", &[check(name, "HEALTH_WARN", "words")]), expected, "{name}");
+        }
     }
 
     #[test]

@@ -75,6 +75,8 @@ struct WireFsMap {
     by_rank: Option<Vec<WireMds>>,
     failed: Option<u64>,
     damaged: Option<u64>,
+    #[serde(rename = "up:standby")]
+    standbys: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +126,7 @@ impl WireStatus {
             mds: by_rank
                 .map(|mds| mds.into_core().ok_or("a metadata server without a name"))
                 .collect::<Result<_, _>>()?,
+            mds_standbys: fsmap.standbys,
             failed_ranks: fsmap.failed.unwrap_or(0),
             damaged_ranks: fsmap.damaged.unwrap_or(0),
         })

@@ -4,6 +4,7 @@
 //! counted is written as 0. What is not known (a sleeping disk's temperature) has no sample, for any number would be a
 //! lie. node_exporter's names are kept where the meaning is the same.
 
+mod ceph;
 mod corosync;
 mod fleet;
 mod health;
@@ -44,6 +45,7 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     multipath::write(&mut page, observed);
     md::write(&mut page, observed);
     corosync::write(&mut page, observed);
+    ceph::write(&mut page, observed, health);
     system::write(&mut page, observed);
     services::write(&mut page, observed, health);
     fleet::write(&mut page, standing);

@@ -41,6 +41,7 @@ fn good() -> CephStatus {
             filesystem: Some(2),
             state: Some("up:active".to_owned()),
         }],
+        mds_standbys: Some(1),
         failed_ranks: 0,
         damaged_ranks: 0,
     }
