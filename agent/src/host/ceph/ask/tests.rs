@@ -1,6 +1,7 @@
 //! Tests of asking Ceph, by a tool that says what a real one has said.
 
-use hardstand_core::observed::CephOkToStop;
+use hardstand_core::observed::{CephOkToStop, Moment, Role};
+use hardstand_core::{Gate, History, Observed, Sample, Settings, judge};
 
 use super::*;
 use crate::host::Scratch;
@@ -204,4 +205,57 @@ fn the_tool_is_called_with_a_limit_and_without_a_secret() {
         keyring.display()
     );
     assert_eq!(called.lines().next(), Some(expected.as_str()));
+}
+
+/// What a cluster is found to be, as `CHECK SUBJECT SEVERITY`, where it keeps the node up.
+fn in_the_way(cluster: CephCluster) -> Vec<String> {
+    let mut seen = Observed::nothing(Moment::default(), "this", Role::Debian, "not read");
+    seen.ceph = Sample::fresh(Some(cluster), 0.0);
+    let health = judge(&seen, &Settings::default(), &mut History::default());
+    let of_ceph = health.findings.iter().filter(|found| found.check.starts_with("ceph.") && found.gate != Gate::None);
+    of_ceph.map(|found| format!("{} {} {}", found.check, found.subject, found.severity.word())).collect()
+}
+
+#[test]
+fn what_the_lab_has_seen_is_judged() {
+    let judged = |state: &str| in_the_way(Node::new(state).cluster());
+    assert_eq!(judged("well"), [] as [&str; 0]);
+    let osd_down = [
+        "ceph.osds all crit",
+        "ceph.stop osd crit",
+        "ceph.check OSD_DOWN warn",
+        "ceph.check OSD_HOST_DOWN warn",
+        "ceph.check PG_DEGRADED warn",
+        "ceph.health cluster warn",
+        "ceph.pgs all warn",
+    ];
+    assert_eq!(judged("osd-down"), osd_down);
+    let mon_down =
+        ["ceph.mons quorum crit", "ceph.stop mon crit", "ceph.check MON_DOWN warn", "ceph.health cluster warn"];
+    assert_eq!(judged("mon-down"), mon_down);
+}
+
+#[test]
+fn flags_of_others_are_judged_by_name() {
+    for (state, check) in [("noout", "OSDMAP_FLAGS"), ("noout-osd", "OSD_FLAGS")] {
+        let node = Node::new("well");
+        let text = std::fs::read_to_string(format!("{FIXTURES}/lab/ceph/{state}-health.json")).unwrap();
+        let mut cluster = node.cluster();
+        cluster.status.health = health::parse(&text).unwrap();
+        assert_eq!(in_the_way(cluster), [format!("ceph.flags {check} warn"), "ceph.health cluster warn".to_owned()]);
+    }
+}
+
+#[test]
+fn samples_of_others_are_judged() {
+    const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/interfaces/samples/ceph");
+    for name in ["squid-status-degraded.json", "pve-cluster-ceph-status-reef.real.json"] {
+        let Ok(text) = std::fs::read_to_string(format!("{SAMPLES}/{name}")) else {
+            eprintln!("no sample {name} in {SAMPLES}; only our own texts were judged");
+            continue;
+        };
+        let cluster = CephCluster { status: status::parse(&text).unwrap(), ..Node::new("well").cluster() };
+        let found = in_the_way(cluster);
+        assert!(found.iter().any(|one| one == "ceph.health cluster warn"), "{name}: {found:?}");
+    }
 }
