@@ -16,6 +16,7 @@ modprobe target_core_iblock; modprobe iscsi_target_mod
 cd /sys/kernel/config/target
 mkdir -p core/iblock_0/{name} iscsi
 echo udev_path={device} > core/iblock_0/{name}/control
+echo {device} > core/iblock_0/{name}/udev_path
 echo 1 > core/iblock_0/{name}/enable
 echo 4f1c0b6e-lab-{name} > core/iblock_0/{name}/wwn/vpd_unit_serial
 mkdir iscsi/{target}; group=iscsi/{target}/tpgt_1; mkdir $group
