@@ -154,7 +154,7 @@ async fn is_well(scene: &Scene, fleet: &Fleet) -> Result<()> {
 /// The first node is done, and the second one is not begun: the gate says why, by the pool's name.
 async fn stands_still(scene: &Scene, fleet: &Fleet, operator: &Operator) -> Result<()> {
     let done = until("node1 to be done", ROLL_LIMIT, async || {
-        Ok((operator.chain().await?.count("verified") > 0).then_some(()))
+        Ok(operator.chain().await?.place("verified", "node1").map(|_| ()))
     });
     if let Err(error) = done.await {
         explain(scene, fleet).await;
