@@ -1,8 +1,7 @@
 //! Are those logged in that should be, at the targets that this node serves?
 //!
-//! It must never block for sessions that are there. That a storage head goes alone and that its initiators are quiesced
-//! first (S14) is arranged in the policy (`alone`) and by a hook before the drain: a gate that is shut every day would
-//! keep every other node of its group up as well.
+//! It must never block for sessions that are there: such a gate would be shut every day and stop the whole group. That this
+//! node itself does not restart under them (S14) is the leader's rule, in `safety`.
 
 use std::collections::BTreeSet;
 
