@@ -58,6 +58,9 @@ const PACKAGES_DEADLINE: Duration = Duration::from_secs(20);
 const SMART_DEADLINE: Duration = Duration::from_secs(30);
 /// Between two questions about the pools: a resilver that begins while all states stay the same is seen after this.
 const ZPOOL_INTERVAL: Duration = Duration::from_secs(30);
+/// The same while leases may be granted: with the report's own age, what is seen stays evidence (F of the invariants,
+/// 10 s). Just below what lies between two passes then, so that each of them asks.
+const HURRIED_INTERVAL: Duration = Duration::from_millis(2_500);
 /// What asking about the pools may take: the helper ends a program that hangs before this.
 const ZPOOL_DEADLINE: Duration = Duration::from_secs(30);
 /// Between two questions to corosync, two programs each time.
@@ -80,6 +83,7 @@ pub(crate) struct Probe {
     settings: Arc<Settings>,
     host: Host,
     helper: Client,
+    hurried: bool,
     crew: Arc<Crew>,
     manager: Arc<ServiceManager>,
     gauges: Arc<Gauges>,
@@ -165,6 +169,7 @@ impl Probe {
             settings,
             host,
             helper,
+            hurried: false,
             crew,
         }
     }
@@ -177,7 +182,11 @@ impl Probe {
     /// Reads everything that is due. Takes as long as the slowest collector, and no longer than the longest deadline
     /// (in the first pass: and the inventory's); a collector that hangs is waited for in the pass in which it began, and
     /// in no later one.
-    pub(crate) async fn pass(&mut self) -> Observed {
+    ///
+    /// `hurried`: what is seen must be fresh enough to decide on, so those with an interval of their own are asked more
+    /// often.
+    pub(crate) async fn pass(&mut self, hurried: bool) -> Observed {
+        self.hurried = hurried;
         self.start_asking();
         self.start_declared().await;
         // Lets them ask before this pass's files are read.
@@ -201,13 +210,22 @@ impl Probe {
         self.observed()
     }
 
+    /// How often a system is asked whose answers leases are granted on.
+    fn every(&self, idle: Duration) -> Duration {
+        if self.hurried { idle.min(HURRIED_INTERVAL) } else { idle }
+    }
+
     /// What waits for somebody else's answer goes first.
     fn start_asking(&mut self) {
         let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
         let (manager, settings) = (Arc::clone(&self.manager), Arc::clone(&self.settings));
         self.units.start(EACH_PASS, deadline, || async move { manager.probe_units(&settings.units.required).await });
         let host = self.host.clone();
-        self.corosync.start(COROSYNC_INTERVAL, COROSYNC_DEADLINE, || async move { quorum::probe(&host).await });
+        self.corosync.start(
+            self.every(COROSYNC_INTERVAL),
+            COROSYNC_DEADLINE,
+            || async move { quorum::probe(&host).await },
+        );
         let (gauges, settings) = (Arc::clone(&self.gauges), Arc::clone(&self.settings));
         let for_one_mount = deadline.mul_f64(SHARE_OF_ONE_MOUNT);
         self.filesystems.start(EACH_PASS, deadline, || async move {
@@ -260,7 +278,10 @@ impl Probe {
         }
         let (pools, helper) = (pools.clone(), self.helper.clone());
         let asked = pools.clone();
-        if self.zpool.start(ZPOOL_INTERVAL, ZPOOL_DEADLINE, || async move { probe_report(&pools, &helper).await }) {
+        if self
+            .zpool
+            .start(self.every(ZPOOL_INTERVAL), ZPOOL_DEADLINE, || async move { probe_report(&pools, &helper).await })
+        {
             self.asked_pools = asked;
         }
     }
@@ -269,7 +290,7 @@ impl Probe {
     fn start_ceph(&mut self) {
         let (host, settings) = (self.host.clone(), Arc::clone(&self.settings));
         let last = Arc::clone(&self.last_asked_ceph);
-        let every = Duration::from_secs(settings.ceph.interval_secs);
+        let every = self.every(Duration::from_secs(settings.ceph.interval_secs));
         self.ceph.start(every, CEPH_DEADLINE, || async move { probe_cluster(&host, &settings.ceph, &last).await });
     }
 
@@ -446,7 +467,7 @@ mod tests {
 
     fn pass_twice(probe: &mut Probe) -> [Observed; 2] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { [probe.pass().await, probe.pass().await] })
+        runtime.block_on(async { [probe.pass(false).await, probe.pass(false).await] })
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config;
 use crate::helper::{self, Client};
 use crate::host::Host;
-use crate::member::{self, Standing};
+use crate::member::{self, Pace, Standing};
 use crate::probe::Probe;
 use crate::report::doors::Doors;
 use crate::report::finding_log::FindingLog;
@@ -42,6 +42,9 @@ pub(crate) struct AgentOptions {
 const REQUESTS: usize = 16;
 /// Between two passes while a journey is under way: its gates and its end are seen in them.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two passes while others may be let into maintenance on what this node says: with the report's own age it
+/// stays evidence.
+const ALERT_INTERVAL: Duration = Duration::from_secs(3);
 /// How often to look when no service manager watches: never within a tick.
 const NO_WATCHDOG: Duration = Duration::from_secs(24 * 3600);
 /// Names that are looked up at once; more wait, up to the limits of those who ask.
@@ -84,7 +87,7 @@ pub(crate) fn local_pass(settings: Settings) -> anyhow::Result<(Observed, Health
     let settings = Arc::new(settings);
     let runtime = runtime()?;
     let seen = runtime.block_on(async {
-        Probe::new(Arc::clone(&settings), Host::this(), Client::nearest(Path::new(helper::SOCKET))).pass().await
+        Probe::new(Arc::clone(&settings), Host::this(), Client::nearest(Path::new(helper::SOCKET))).pass(false).await
     });
     runtime.shutdown_timeout(HUNG_THREADS);
     let health = judge(&seen, &settings, &mut History::default());
@@ -115,11 +118,16 @@ async fn turn_until_stopped(options: &AgentOptions, settings: Settings) -> anyho
     let mut member: Option<Membership> = None;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
     loop {
-        let busy = member.as_ref().is_some_and(|member| member.standing.borrow().busy);
-        let interval = if busy { BUSY_INTERVAL } else { Duration::from_secs(settings.probe.interval_secs) };
-        let next = Instant::now() + interval;
+        let pace = member.as_ref().map_or(Pace::Idle, |member| member.standing.borrow().pace);
+        let idle = Duration::from_secs(settings.probe.interval_secs);
+        let next = Instant::now()
+            + match pace {
+                Pace::Idle => idle,
+                Pace::Alert => idle.min(ALERT_INTERVAL),
+                Pace::Busy => idle.min(BUSY_INTERVAL),
+            };
         let seen = tokio::select! {
-            seen = probe.pass() => seen,
+            seen = probe.pass(pace != Pace::Idle) => seen,
             () = wakes.stop() => break,
         };
         let mut health = judge(&seen, &settings, &mut history);

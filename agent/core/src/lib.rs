@@ -30,6 +30,7 @@ pub mod step;
 pub mod store;
 pub mod version;
 pub mod view;
+pub mod voting;
 pub mod window;
 
 pub use health::{Finding, Gate, Health, Severity, judge};

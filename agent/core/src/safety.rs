@@ -2,13 +2,13 @@
 //!
 //! It must never take silence for consent: a node without a fresh report counts as down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::{Group, Policy};
 use crate::lease::Lease;
 use crate::plan::{NodePlan, PackageChange, RebootKind};
 use crate::rollout::RolloutState;
-use crate::status::{Blocker, Brief, Report};
+use crate::status::{Blocker, Brief, Report, Votes};
 use crate::step::{bad_gates, is_tolerated};
 use crate::view::{FRESH_MS, Seen, View};
 use crate::window::Opening;
@@ -363,42 +363,53 @@ fn gates_of(report: &Report, baseline: Option<&[Brief]>, policy: &Policy) -> Vec
     bad.into_iter().map(blocker).collect()
 }
 
-/// For every voting set of the node: votes up without it, at least the floor and one more (S2). A voter is up when it
-/// reports freshly itself, and no node of the group or of the set that reports on the set misses it.
+/// For every voting set that the node has a voice in, or tells of: votes up without it, at least the floor and one more
+/// (S2). Who tells of a set need not be the node itself: the host of a quorum device knows nothing of the cluster.
 fn quorum(view: &View, group: &Group, sights: &[Sight<'_>], node: &str, now_ms: u64) -> Vec<Blocker> {
-    let Some(own) = view.reports.get(node).filter(|own| !own.value.votes.is_empty()) else { return Vec::new() };
-    // A node's lease lies with its group; only a voter of another one is looked for everywhere.
-    let leased = |voter: &str| match group.nodes.iter().any(|name| name == voter) {
-        true => leases_of(view, group).any(|(_, lease)| lease.value.node == voter),
-        false => view.lease_of(voter).is_some(),
-    };
-    let mut blockers = Vec::new();
-    for votes in &own.value.votes {
-        let strangers = votes.voters.iter().filter(|voter| !group.nodes.contains(voter));
-        let strangers: Vec<Sight<'_>> = strangers.map(|voter| sight(view, None, voter, now_ms)).collect();
-        let up = sights.iter().chain(&strangers).filter(|sight| sight.down.is_none());
-        let fresh: BTreeMap<&str, &Report> = up.filter_map(|sight| Some((sight.node, sight.report?))).collect();
-        let seen_by_all = |voter: &str| {
-            fresh
-                .values()
-                .flat_map(|report| &report.votes)
-                .filter(|other| other.set == votes.set)
-                .all(|other| other.up.as_ref().is_some_and(|up| up.iter().any(|name| name == voter)))
-        };
-        let others = votes.voters.iter().map(String::as_str).filter(|voter| *voter != node);
-        let up = others.filter(|voter| fresh.contains_key(voter) && !leased(voter) && seen_by_all(voter)).count();
-        let majority = votes.voters.len() / 2 + 1;
+    let own = view.reports.get(node).into_iter().flat_map(|own| &own.value.votes);
+    // What a node said that has left the fleet is no longer true of those that stayed.
+    let is_ours = |teller: &str| view.policy.as_ref().is_some_and(|policy| policy.value.group_of(teller).is_some());
+    let told = view.sets_of(node).filter(|(teller, _)| is_ours(teller)).map(|(_, votes)| votes);
+    let mut blockers: BTreeMap<&str, Blocker> = BTreeMap::new();
+    for votes in own.chain(told) {
+        let is_up = |voter: &str| voter != node && is_up(view, group, sights, votes, voter, now_ms);
+        let voters: BTreeSet<&str> = votes.voters.iter().map(String::as_str).collect();
         // Alone in its set, it stops the set while it is away: that is what going last and alone is for (S15).
-        if votes.voters.len() > 1 && up < majority {
-            let why =
-                format!("{} has {up} of {} votes without {node}, and needs {majority}", votes.set, votes.voters.len());
-            blockers.push(Blocker::new(
-                "quorum",
-                node,
-                why,
-                "bring the missing voters back first: hardstand fleet show",
-            ));
+        if voters.len() < 2 {
+            continue;
+        }
+        let up =
+            voters.iter().filter(|voter| is_up(voter)).fold(0_u64, |sum, name| sum.saturating_add(votes.weight(name)));
+        if up < votes.floor() {
+            let missing: Vec<&str> = voters.iter().copied().filter(|voter| *voter != node && !is_up(voter)).collect();
+            let missing = if missing.is_empty() { String::new() } else { format!(" (not up: {})", missing.join(", ")) };
+            let (total, needed) = (votes.total(), votes.floor());
+            let why = format!("{} has {up} of {total} votes without {node}, and needs {needed}{missing}", votes.set);
+            let way_out = "bring the missing voters back first: hardstand fleet show";
+            blockers.entry(&votes.set).or_insert_with(|| Blocker::new("quorum", node, why, way_out));
         }
     }
-    blockers
+    blockers.into_values().collect()
+}
+
+/// Whether a voter can be counted on: a node of the fleet reports freshly and is in no maintenance, and nobody that tells
+/// of the set now misses it. One that is no node of the fleet is none of ours to take down: that it is seen is enough.
+fn is_up(view: &View, group: &Group, sights: &[Sight<'_>], votes: &Votes, voter: &str, now_ms: u64) -> bool {
+    let known = sights.iter().find(|sight| sight.node == voter);
+    let is_fresh = |teller: &str| match sights.iter().find(|sight| sight.node == teller) {
+        Some(sight) => sight.down.is_none(),
+        None => down(view, teller, now_ms).is_none(),
+    };
+    let is_missed = || {
+        let tellers = view.sets_of(voter).filter(|(_, other)| other.set == votes.set);
+        let mut told = tellers.filter(|(teller, _)| is_fresh(teller)).map(|(_, other)| other.sees(voter)).peekable();
+        told.peek().is_none() || told.any(|sees| !sees)
+    };
+    let is_ours = known.is_some() || view.policy.as_ref().is_some_and(|policy| policy.value.group_of(voter).is_some());
+    // A node's lease lies with its group; only a voter of another one is looked for everywhere.
+    let is_leased = || match known {
+        Some(_) => leases_of(view, group).any(|(_, lease)| lease.value.node == voter),
+        None => view.lease_of(voter).is_some(),
+    };
+    (!is_ours || (is_fresh(voter) && !is_leased())) && !is_missed()
 }

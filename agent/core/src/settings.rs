@@ -41,6 +41,8 @@ pub struct Settings {
     pub snapshots: SnapshotSettings,
     /// How a Ceph cluster is asked.
     pub ceph: CephSettings,
+    /// What corosync does not tell of itself.
+    pub corosync: CorosyncSettings,
     /// Where the fleet's shared state is.
     pub store: StoreSettings,
     /// Services that people use.
@@ -86,6 +88,15 @@ impl Default for CephSettings {
             interval_secs: 30,
         }
     }
+}
+
+/// `[corosync]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorosyncSettings {
+    /// The node of the fleet that the quorum device runs on: while that one is in maintenance, its votes do not count (S2).
+    /// Without it the host that corosync is told of, which is that node where it is written by its name.
+    pub device_on: Option<String>,
 }
 
 /// `[store]`

@@ -64,12 +64,48 @@ impl Brief {
 /// What a member of a voting set sees of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Votes {
-    /// The set: `etcd`, `corosync`, `ceph-mon`.
+    /// The set: `store`, `corosync CLUSTER`, `ceph-mon FSID`.
     pub set: String,
     /// All voters by the node they run on.
     pub voters: Vec<String>,
+    /// The votes of each voter, in their order; empty: one each. A quorum device may have more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<u64>,
+    /// Votes that are needed, where the set has its own rule (two nodes of which one is enough); else more than half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<u64>,
     /// Those seen up and in step; `None`: cannot be told.
     pub up: Option<Vec<String>>,
+}
+
+impl Votes {
+    /// What a voter's voice counts; 0 for one that has none.
+    pub fn weight(&self, voter: &str) -> u64 {
+        let of_row = |row: usize| if self.weights.is_empty() { 1 } else { self.weights.get(row).copied().unwrap_or(0) };
+        let rows = self.voters.iter().enumerate().filter(|(_, name)| *name == voter);
+        rows.fold(0, |sum, (row, _)| sum.saturating_add(of_row(row)))
+    }
+
+    /// All votes.
+    pub fn total(&self) -> u64 {
+        let voters: std::collections::BTreeSet<&String> = self.voters.iter().collect();
+        voters.into_iter().fold(0, |sum, voter| sum.saturating_add(self.weight(voter)))
+    }
+
+    /// How many of them are needed.
+    pub fn floor(&self) -> u64 {
+        self.needed.unwrap_or(self.total() / 2 + 1)
+    }
+
+    /// Whether a voter is one of the set.
+    pub fn has(&self, voter: &str) -> bool {
+        self.voters.iter().any(|name| name == voter)
+    }
+
+    /// Whether a voter is seen up. What cannot be told is not.
+    pub fn sees(&self, voter: &str) -> bool {
+        self.up.as_ref().is_some_and(|up| up.iter().any(|name| name == voter))
+    }
 }
 
 /// A node that stands still until a person looks.

@@ -3,14 +3,14 @@
 //! It must never compare clocks of two machines: ages count from this agent's own first sight of a change (S16).
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::AuditHead;
 use crate::fleet::Policy;
 use crate::lease::{Lease, Outcast, Token};
 use crate::plan::{Plan, Updates};
 use crate::rollout::{Approval, Ask, Done, Halt, LeaderRecord, Order, Probed, Rollout, SessionRecord};
-use crate::status::Report;
+use crate::status::{Report, Votes};
 use crate::store::{Change, Entry, Key, Record, Revision};
 
 /// How old what was seen may be to count as evidence, in milliseconds (F of the invariants).
@@ -78,6 +78,8 @@ pub struct View {
     pub ask: Option<Seen<Ask>>,
     pub sessions: BTreeMap<String, Seen<SessionRecord>>,
     pub reports: BTreeMap<String, Seen<Report>>,
+    /// Whose reports tell, or told, of whom as a voter.
+    pub electors: Electors,
     /// Whether reports come in at all.
     pub flow: Flow,
     pub updates: BTreeMap<String, Seen<Updates>>,
@@ -93,6 +95,21 @@ pub struct View {
     /// When this agent saw the last halt go: limits count anew from there, or lifting it would change nothing.
     pub lifted_ms: Option<u64>,
     pub audit: Option<Seen<AuditHead>>,
+}
+
+/// By voter, the nodes that have told of a set it has a voice in: so that not every report of a large fleet is looked
+/// through for one node. What a report says now is in the report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Electors(BTreeMap<String, BTreeSet<String>>);
+
+impl Electors {
+    fn note(&mut self, report: &Report) {
+        for voter in report.votes.iter().flat_map(|votes| &votes.voters) {
+            if !self.0.get(voter).is_some_and(|tellers| tellers.contains(&report.node)) {
+                self.0.entry(voter.clone()).or_default().insert(report.node.clone());
+            }
+        }
+    }
 }
 
 impl View {
@@ -130,7 +147,7 @@ impl View {
         let was_halted = old.halt.is_some();
         self.leases = old.leases;
         self.reports = old.reports;
-        let mut kept = std::collections::BTreeSet::new();
+        let mut kept = BTreeSet::new();
         for (key, entry) in entries {
             kept.insert(key.clone());
             self.put(key, entry, Sight::new(now_ms, false));
@@ -165,6 +182,15 @@ impl View {
             .find(|lease| lease.created == token.revision && lease.value.incarnation == token.incarnation)
     }
 
+    /// What is told of the voting sets that a voter has a voice in, and who tells it, however long ago.
+    pub fn sets_of(&self, voter: &str) -> impl Iterator<Item = (&str, &Votes)> {
+        let tellers = self.electors.0.get(voter).into_iter().flatten();
+        let reports = tellers.filter_map(|teller| Some((teller.as_str(), self.reports.get(teller)?)));
+        reports.flat_map(move |(teller, report)| {
+            report.value.votes.iter().filter(move |votes| votes.has(voter)).map(move |votes| (teller, votes))
+        })
+    }
+
     /// How a node's part of a plan ended.
     pub fn done(&self, plan: &str, node: &str) -> Option<&Seen<Done>> {
         self.done.get(&(plan.to_owned(), node.to_owned()))
@@ -197,7 +223,10 @@ impl View {
             (Key::Leader, Record::Leader(value)) => see(&mut self.leader, value, at),
             (Key::Ask, Record::Ask(value)) => see(&mut self.ask, value, at),
             (Key::Session(node), Record::Session(value)) => note(&mut self.sessions, node, value, at),
-            (Key::Report(node), Record::Report(value)) => note(&mut self.reports, node, value.as_ref(), at),
+            (Key::Report(node), Record::Report(value)) => {
+                self.electors.note(value);
+                note(&mut self.reports, node, value.as_ref(), at);
+            }
             (Key::Updates(node), Record::Updates(value)) => note(&mut self.updates, node, value, at),
             (Key::Outcast(node), Record::Outcast(value)) => note(&mut self.outcasts, node, value, at),
             (Key::Lease { group, slot }, Record::Lease(value)) => {

@@ -125,12 +125,6 @@ impl Ground {
             .map_err(|error| No::Refused(format!("the configuration is refused, see: hardstand config check: {error}")))
     }
 
-    /// A program of this machine, if it is installed.
-    pub(super) fn program(&self, name: &str) -> Option<PathBuf> {
-        let places = ["usr/sbin", "sbin", "usr/bin", "bin"];
-        places.iter().map(|dir| self.host.path(dir).join(name)).find(|path| path.is_file())
-    }
-
     /// This boot.
     pub(super) fn boot_id(&self) -> Result<String, String> {
         let boot_id = self.host.attribute("proc/sys/kernel/random/boot_id");

@@ -11,7 +11,7 @@ use hardstand_exec::Run;
 
 use super::ground::{Ground, No};
 use super::verbs::chain;
-use crate::host::zfs;
+use crate::host::{Host, hung_program, zfs};
 
 /// What listing the snapshots of one dataset may take.
 const LIST_LIMIT: Duration = Duration::from_secs(20);
@@ -35,7 +35,7 @@ pub(super) async fn around(ground: &Ground, settings: &SnapshotSettings, run: &s
     if datasets.is_empty() {
         return Ok(around);
     }
-    let program = ground.program("zfs").ok_or_else(|| {
+    let program = ground.host.program("zfs").ok_or_else(|| {
         No::Refused(format!(
             "a snapshot of {} is to be made first, and zfs is not installed; install zfsutils-linux, or change \
              [snapshots] of the configuration",
@@ -45,7 +45,7 @@ pub(super) async fn around(ground: &Ground, settings: &SnapshotSettings, run: &s
     let short = format!("{PREFIX}{run}");
     let keep = Keep { last: usize::try_from(settings.keep).unwrap_or(usize::MAX), ..Keep::default() };
     for dataset in datasets {
-        let mut there = list(&program, &dataset).await?;
+        let mut there = list(&ground.host, &program, &dataset).await?;
         let name = format!("{dataset}@{short}");
         if there.iter().all(|snapshot| snapshot.name != name) {
             let mark = format!("{MARK}={short}");
@@ -63,13 +63,18 @@ pub(super) async fn around(ground: &Ground, settings: &SnapshotSettings, run: &s
     Ok(around)
 }
 
-async fn list(program: &PathBuf, dataset: &str) -> Result<Vec<Snapshot>, No> {
+async fn list(host: &Host, program: &PathBuf, dataset: &str) -> Result<Vec<Snapshot>, No> {
     let run = Run::new(program, LIST_LIMIT).args(zfs::snapshot_arguments(dataset));
     let failed = |why: String| {
         No::Refused(format!(
             "the snapshots of {dataset} cannot be listed: {why}; see: zfs list {dataset}, or change [snapshots] of the configuration"
         ))
     };
+    if let Some(pid) = hung_program(host, "zfs") {
+        return Err(failed(format!(
+            "zfs (process {pid}) has hung in the kernel since an earlier question; see: dmesg"
+        )));
+    }
     let said = run.success().await.map_err(|error| failed(chain(&error)))?;
     zfs::parse_snapshots(&String::from_utf8_lossy(&said.stdout)).map_err(|error| failed(error.to_string()))
 }

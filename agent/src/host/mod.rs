@@ -125,6 +125,12 @@ impl Host {
         self.root.join(relative)
     }
 
+    /// A program of this machine, if it is installed.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        let places = ["usr/sbin", "sbin", "usr/bin", "bin"];
+        places.iter().map(|dir| self.path(dir).join(name)).find(|path| path.is_file())
+    }
+
     /// A text file, given without its leading slash.
     pub(crate) fn read(&self, relative: impl AsRef<Path>) -> Result<String, HostError> {
         let path = self.path(relative);

@@ -3,6 +3,7 @@
 //! It must never take a number for another: a value that cannot be read, or comes twice, is an error.
 
 mod ask;
+mod config;
 mod links;
 
 pub(crate) use ask::probe;

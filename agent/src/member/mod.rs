@@ -48,11 +48,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The same with nothing under way.
 const IDLE_LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How much hangs on what the node sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Nothing but its own page.
+    #[default]
+    Idle,
+    /// Somebody of the fleet may be let into maintenance on it: what is seen must be evidence (F of the invariants).
+    Alert,
+    /// Its own journey.
+    Busy,
+}
+
 /// What the rest of the agent knows of the member.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// A journey is under way: passes come close together.
-    pub(crate) busy: bool,
+    /// How close together passes come.
+    pub(crate) pace: Pace,
     /// One line for the status: `verifying: gates must hold for the streak`; empty while there is nothing to say.
     pub(crate) sentence: String,
     /// What is wrong with the node's part in its fleet.
@@ -118,7 +130,6 @@ pub(crate) async fn run(parts: Parts) {
     };
     tracing::error!(%error, "the journal cannot be used; nothing is begun or ended");
     standing.send_replace(Standing {
-        busy: false,
         sentence: "stopped: the journal cannot be used".to_owned(),
         findings: vec![error.finding(unix_seconds())],
         held: true,
@@ -212,13 +223,21 @@ impl Member {
         facts::read(seen, health, &self.journal, &sources, known).await
     }
 
+    fn pace(&self) -> Pace {
+        match self.journal.journey {
+            Some(_) => Pace::Busy,
+            None if tell::is_evidence(&self.link.view) => Pace::Alert,
+            None => Pace::Idle,
+        }
+    }
+
     fn note_wait(&mut self, why: String) {
         let phase = self.journal.phase;
         let idle = self.journal.journey.is_none() && self.journal.hold.is_none();
         let sentence = if idle && self.link.is_connected() { String::new() } else { format!("{phase}: {why}") };
         let findings = self.troubles.note(self.journal.hold.as_ref(), self.link.trouble());
         let told = Standing {
-            busy: self.journal.journey.is_some(),
+            pace: self.pace(),
             sentence,
             findings,
             phase,

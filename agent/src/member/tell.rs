@@ -12,6 +12,7 @@ use hardstand_core::status::{Report, Votes};
 use hardstand_core::step::Facts;
 use hardstand_core::store::{Key, Record, Txn};
 use hardstand_core::view::View;
+use hardstand_core::voting;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -106,15 +107,10 @@ impl Member {
 
     fn report_of(&self, facts: &Facts) -> Report {
         let pass = self.passes.borrow();
-        let (_, health) = pass.parts();
-        let up: Vec<String> = self.link.view.sessions.keys().cloned().collect();
-        let voters = self.settings.store.voters.clone();
-        let votes = if voters.is_empty() {
-            Vec::new()
-        } else {
-            let up = voters.iter().filter(|voter| up.contains(voter)).cloned().collect();
-            vec![Votes { set: "store".to_owned(), voters, up: Some(up) }]
-        };
+        let (seen, health) = pass.parts();
+        let mut votes: Vec<Votes> = self.votes_of_the_store().into_iter().collect();
+        votes.extend(voting::of_corosync(&seen.corosync, self.settings.corosync.device_on.as_deref()));
+        votes.extend(voting::of_ceph(&seen.ceph));
         Report {
             node: self.me.node.clone(),
             role: format!("{:?}", self.settings.node.role).to_lowercase(),
@@ -134,6 +130,14 @@ impl Member {
             }),
             sequence: 0,
         }
+    }
+
+    /// The members of the etcd cluster that have a session now.
+    fn votes_of_the_store(&self) -> Option<Votes> {
+        let voters = self.settings.store.voters.clone();
+        let up = voters.iter().filter(|voter| self.link.view.sessions.contains_key(*voter)).cloned().collect();
+        let set = "store".to_owned();
+        (!voters.is_empty()).then(|| Votes { set, voters, weights: Vec::new(), needed: None, up: Some(up) })
     }
 
     /// Asks the package manager in the background: when it starts, when somebody asks, when a journey has ended, and
@@ -177,11 +181,16 @@ impl Member {
     }
 }
 
-/// A guest asks when it likes, and a node that has not reported freshly counts as down.
-fn report_every_ms(view: &View, travels: bool) -> u64 {
+/// Whether leases may be granted on what this node says: a guest asks when it likes, and a node that has not reported
+/// freshly counts as down.
+pub(super) fn is_evidence(view: &View) -> bool {
     let runs = view.rollout.as_ref().is_some_and(|rollout| rollout.value.state == RolloutState::Running);
     let hears_guests = view.policy.as_ref().is_some_and(|policy| policy.value.fleetlock.is_some());
-    if travels || runs || hears_guests || !view.leases.is_empty() { REPORT_EVERY_MS } else { IDLE_REPORT_EVERY_MS }
+    runs || hears_guests || !view.leases.is_empty()
+}
+
+fn report_every_ms(view: &View, travels: bool) -> u64 {
+    if travels || is_evidence(view) { REPORT_EVERY_MS } else { IDLE_REPORT_EVERY_MS }
 }
 
 async fn resolved(helper: &Client, refresh: bool, answers: u64) -> Updates {

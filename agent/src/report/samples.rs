@@ -6,12 +6,12 @@ use hardstand_core::health::{ServiceRow, ServiceWindow};
 use hardstand_core::observed::Moment;
 use hardstand_core::observed::{
     BackupCopy, BackupSeen, CephCheck, CephCluster, CephHealth, CephMons, CephOsd, CephOsdTree, CephPgState, CephPgs,
-    CephStatus, CephStop, Clock, Corosync, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk, DiskId, Dmi, Filesystem,
-    FirmwareType, HalfConfigured, Inventory, IscsiDevice, IscsiSession, IscsiSessions, IscsiTarget, Kernel,
-    KernelImage, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages,
-    PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine, Quorum,
-    QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind, ServiceAnswer, Smart, SmartDetail,
-    Space, TargetSession, Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
+    CephStatus, CephStop, Clock, Corosync, CorosyncConfig, CorosyncDevice, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk,
+    DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured, Inventory, IscsiDevice, IscsiSession, IscsiSessions,
+    IscsiTarget, Kernel, KernelImage, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed,
+    OperState, Packages, PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure,
+    PressureLine, Quorum, QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind, ServiceAnswer,
+    Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -342,6 +342,7 @@ fn ceph_cluster() -> CephCluster {
         },
         local: vec!["mon.a".into(), "osd.0".into()],
         strangers: Vec::new(),
+        mons_on: Vec::new(),
         tree: CephOsdTree { osds: vec![osd(0, "up"), osd(1, "down")], ..CephOsdTree::default() },
         stops: vec![CephStop {
             daemons: vec!["osd.0".into()],
@@ -401,7 +402,8 @@ fn cluster() -> Corosync {
     };
     let link = |link, state: &str| CorosyncLink { node_id: 2, link, state: state.into() };
     let links = Reading::Known(vec![link(0, "connected"), link(1, "disconnected")]);
-    Corosync { quorum, links, device_configured: Some(true) }
+    let device = Some(CorosyncDevice::default());
+    Corosync { quorum, links, config: Some(CorosyncConfig { device, ..CorosyncConfig::default() }) }
 }
 
 /// An array that has lost one of its two devices.

@@ -135,7 +135,7 @@ fn device(court: &mut Court<'_>, corosync: &Corosync, subjects: &[Subject]) {
     let name = ("corosync.qdevice", "qdevice");
     let row = corosync.quorum.members.iter().find(|member| member.is_qdevice());
     let Some(row) = row else {
-        if corosync.device_configured == Some(true) {
+        if corosync.config.as_ref().is_some_and(|config| config.device.is_some()) {
             let why = "a quorum device is configured, and nobody speaks with it";
             let evidence = format!("{why}; see here and on the other nodes: systemctl status corosync-qdevice");
             court.find(name, Severity::Warn, Gate::Warns, "the quorum device casts no vote", evidence);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Reading;
 
 /// One cluster, as it answers this node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CephCluster {
     /// Its status; with the details of its health where they were asked for.
     pub status: CephStatus,
@@ -15,6 +15,8 @@ pub struct CephCluster {
     pub local: Vec<String>,
     /// Daemons whose processes run on this host, and of whose kind the cluster knows none here.
     pub strangers: Vec<String>,
+    /// All its monitors: the name of each, and the host it runs on.
+    pub mons_on: Vec<(String, String)>,
     /// Its OSDs.
     pub tree: CephOsdTree,
     /// What was asked about stopping daemons of this host: all OSDs together, all monitors together.
@@ -132,6 +134,8 @@ pub struct CephMgr {
 /// How many OSDs there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CephOsdCounts {
+    /// Number of their map, another one with every change of OSDs, pools and weights; `None` where it is not told.
+    pub epoch: Option<u64>,
     /// All of them.
     pub total: Option<u64>,
     /// Those that run.

@@ -48,7 +48,7 @@ pub use needrestart::Needrestart;
 pub use nic::{Nic, OperState};
 pub use packages::{HalfConfigured, Packages, PendingPackage};
 pub use proxmox::{PveHa, PveHaEntry, PveResource, PveResources};
-pub use quorum::{Corosync, CorosyncLink, Quorum, QuorumMember};
+pub use quorum::{Corosync, CorosyncConfig, CorosyncDevice, CorosyncLink, CorosyncNode, Quorum, QuorumMember};
 pub use service::ServiceAnswer;
 pub use units::{Unit, Units};
 pub use zfs::{PoolScan, PoolSpace, PoolStatus, ScanKind, ScanState, Vdev, ZfsPool, ZpoolReport};

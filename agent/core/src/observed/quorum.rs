@@ -13,8 +13,37 @@ pub struct Corosync {
     pub quorum: Quorum,
     /// Its links to the other nodes that are configured, also to those that are gone. Only knet tells of them.
     pub links: Reading<Vec<CorosyncLink>>,
-    /// Whether its configuration has a quorum device; `None` where that cannot be read.
-    pub device_configured: Option<bool>,
+    /// What its configuration says; `None` where that cannot be read.
+    pub config: Option<CorosyncConfig>,
+}
+
+/// What `corosync.conf` says of who has a voice.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CorosyncConfig {
+    /// Name of the cluster.
+    pub cluster: Option<String>,
+    /// All nodes, also those that are gone.
+    pub nodes: Vec<CorosyncNode>,
+    /// The quorum device; `None`: there is none.
+    pub device: Option<CorosyncDevice>,
+}
+
+/// One node that is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorosyncNode {
+    /// Its number.
+    pub node_id: u64,
+    /// Its name, or its first address where it has no name.
+    pub name: String,
+    /// Its votes.
+    pub votes: u64,
+}
+
+/// A quorum device that is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CorosyncDevice {
+    /// Where it is: a name or an address.
+    pub host: Option<String>,
 }
 
 /// One link to one other node.

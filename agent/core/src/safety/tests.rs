@@ -1,5 +1,6 @@
 //! Each blocker once: the fleet that is granted, and the same fleet with one thing wrong that is refused.
 
+use super::blockers;
 use crate::fixture::{Fleet, NODES, NOW_MS, PLAN, finding, moment, person, policy, report};
 use crate::fleet::{Policy, Service};
 use crate::health::Severity;
@@ -9,7 +10,7 @@ use crate::operator;
 use crate::phase::Phase;
 use crate::plan::RebootKind;
 use crate::rollout::{Done, Ending, Probed, RolloutState};
-use crate::status::{Brief, Hold, Report};
+use crate::status::{Brief, Hold, Report, Votes};
 use crate::store::{Change, Entry, Key, Record, Txn};
 use crate::view::{FRESH_MS, Flow};
 use crate::window::Opening;
@@ -146,10 +147,21 @@ fn s2_quorum_without_the_node() {
                 |fleet| {
                     says(fleet, "nas", |report| {
                         report.votes[0].set = "etcd".to_owned();
+                        report.votes[0].voters = vec!["nas".to_owned(), "pve2".to_owned()];
                         report.votes[0].up = None;
                     });
                 },
                 "granting pve1",
+            ),
+            (
+                "another set that only others tell of, and the node votes in",
+                |fleet| {
+                    says(fleet, "nas", |report| {
+                        report.votes[0].set = "etcd".to_owned();
+                        report.votes[0].up = None;
+                    });
+                },
+                "pve1: quorum",
             ),
             (
                 "two voters are never enough",
@@ -168,6 +180,81 @@ fn s2_quorum_without_the_node() {
         ],
         Fleet::under_way,
     );
+}
+
+/// Two of three may be down, no slot goes alone; the nodes have a set each of these voters, told by who is named.
+fn voting(tellers: &[&str], votes: &Votes) -> Fleet {
+    let mut policy = policy();
+    policy.groups[0].max_down = 2;
+    policy.groups[0].alone.clear();
+    let mut fleet = Fleet::with(policy, |_| {});
+    for node in NODES {
+        says(&mut fleet, node, |report| {
+            report.votes = if tellers.contains(&node) { vec![votes.clone()] } else { Vec::new() };
+        });
+    }
+    fleet
+}
+
+fn voices(voters: &[&str], up: &[&str]) -> Votes {
+    let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    Votes {
+        set: "corosync home".to_owned(),
+        voters: names(voters),
+        weights: Vec::new(),
+        needed: None,
+        up: Some(names(up)),
+    }
+}
+
+#[test]
+fn s2_the_host_of_a_quorum_device_is_a_voter_that_tells_of_nothing() {
+    let all = ["nas", "pve1", "pve2"];
+    let mut fleet = voting(&["pve1", "pve2"], &voices(&all, &all));
+    // There is a slot left for the storage box, and with it the device's vote would go.
+    assert_eq!(fleet.lead(), ["granting pve1", "ordering pve1"]);
+    let turn = fleet.decide();
+    assert_eq!(answer(&turn), "pve2: quorum");
+    let nas = fleet.view.plan().unwrap().1.value.of("nas").unwrap().clone();
+    let blockers = blockers(&fleet.view, &nas, &Opening::Always, NOW_MS);
+    let why: Vec<&str> = blockers.iter().map(|blocker| blocker.why.as_str()).collect();
+    assert_eq!(why, ["corosync home has 1 of 3 votes without nas, and needs 2 (not up: pve1)"]);
+}
+
+#[test]
+fn s2_votes_are_weighed_and_counted_by_the_rule_of_the_set() {
+    let (two, all) = (["pve1", "pve2"], ["nas", "pve1", "pve2"]);
+    for (what, votes, expected) in [
+        ("two nodes of which one is enough", Votes { needed: Some(1), ..voices(&two, &two) }, "granting pve1"),
+        ("two nodes of which both are needed", voices(&two, &two), "pve1: quorum"),
+        ("one with most votes goes", Votes { weights: vec![1, 3, 1], ..voices(&all, &all) }, "pve1: quorum"),
+        ("one with few votes goes", Votes { weights: vec![3, 1, 1], ..voices(&all, &all) }, "granting pve1"),
+        ("a vote too few is told", Votes { weights: vec![3], ..voices(&all, &all) }, "granting pve1"),
+        ("no weight, no vote", Votes { weights: vec![0, 1], ..voices(&all, &all) }, "pve1: quorum"),
+        ("two on one node count twice", voices(&["nas", "nas", "pve1"], &["nas", "pve1"]), "granting pve1"),
+        ("needs more than there can be", Votes { needed: Some(u64::MAX), ..voices(&all, &all) }, "pve1: quorum"),
+    ] {
+        assert_eq!(answer(&voting(&["pve1", "pve2"], &votes).decide()), expected, "{what}");
+    }
+}
+
+#[test]
+fn s2_a_voter_that_is_no_node_of_the_fleet_is_up_when_all_see_it() {
+    let all = ["switch", "pve1", "pve2"];
+    assert_eq!(answer(&voting(&["pve1", "pve2"], &voices(&all, &all)).decide()), "granting pve1");
+    assert_eq!(answer(&voting(&["pve1", "pve2"], &voices(&all, &["pve1", "pve2"])).decide()), "pve1: quorum");
+    let mut fleet = voting(&["pve1", "pve2"], &voices(&all, &all));
+    says(&mut fleet, "pve2", |report| report.votes = vec![voices(&all, &["pve1", "pve2"])]);
+    assert_eq!(answer(&fleet.decide()), "pve1: quorum", "one of them misses it");
+}
+
+#[test]
+fn s2_what_a_node_said_that_has_left_the_fleet_is_in_nobodys_way() {
+    let mut fleet = voting(&[], &voices(&[], &[]));
+    let mut gone = report("pve9");
+    gone.votes = vec![voices(&["pve1", "pve9"], &["pve9"])];
+    fleet.report(gone);
+    assert_eq!(answer(&fleet.decide()), "granting pve1");
 }
 
 #[test]

@@ -171,7 +171,13 @@ impl World {
             let listed = (0..self.voters).filter(|voter| mask & 1 << voter != 0);
             listed.map(|voter| self.nodes[voter].name.clone()).collect::<Vec<_>>()
         };
-        let votes = || Votes { set: SET.to_owned(), voters: names(u64::MAX), up: Some(names(told.up)) };
+        let votes = || Votes {
+            set: SET.to_owned(),
+            voters: names(u64::MAX),
+            weights: Vec::new(),
+            needed: None,
+            up: Some(names(told.up)),
+        };
         Report {
             node: this.name.clone(),
             role: String::new(),

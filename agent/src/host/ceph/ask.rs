@@ -24,8 +24,8 @@ const TOOL: &str = "usr/bin/ceph";
 const EACH: Duration = Duration::from_secs(10);
 /// What finding a monitor may take; less than all of it, so that Ceph can say that none answers.
 const CONNECT: &str = "5";
-/// After how long all is asked again although nothing has changed: what may be stopped depends on pools and weights too,
-/// which the status does not tell.
+/// After how long all is asked again although nothing has changed. What may be stopped depends on pools and weights too:
+/// the number of the OSDs' map says that they are the same.
 const ALL_AGAIN: Duration = Duration::from_secs(120);
 /// A status of a large cluster has some 100 kB, its tree a few MB.
 const OUTPUT_LIMIT: usize = 8 << 20;
@@ -48,6 +48,7 @@ struct Asked {
     at: Duration,
     local: Vec<String>,
     strangers: Vec<String>,
+    mons_on: Vec<(String, String)>,
     tree: CephOsdTree,
     stops: Vec<CephStop>,
 }
@@ -83,6 +84,7 @@ pub(crate) async fn probe_cluster(
         status,
         local: asked.local.clone(),
         strangers: asked.strangers.clone(),
+        mons_on: asked.mons_on.clone(),
         tree: asked.tree.clone(),
         stops: asked.stops.clone(),
         asked_before_seconds: boottime().saturating_sub(asked.at).as_secs_f64(),
@@ -144,7 +146,8 @@ impl<'a> Tool<'a> {
     async fn ask_all(&self, about: CephStatus, running: &BTreeSet<String>) -> Result<Asked, HostError> {
         let name = self.host.attribute("proc/sys/kernel/hostname");
         let name = name.ok_or_else(|| unanswered("this host does not tell its name".to_owned()))?;
-        let local = nodes::parse(&self.ask(&["node", "ls"]).await?)?.on(&name);
+        let nodes = nodes::parse(&self.ask(&["node", "ls"]).await?)?;
+        let (local, mons_on) = (nodes.on(&name), nodes.monitors());
         let tree = tree::parse(&self.ask(&["osd", "tree"]).await?)?;
         let of_kind = |kind: &str| local.iter().filter(|one| one.starts_with(kind)).cloned().collect::<Vec<_>>();
         let mut stops = Vec::new();
@@ -159,7 +162,7 @@ impl<'a> Tool<'a> {
         let is_unknown = |kind: &str| !local.iter().any(|one| one.split('.').next() == Some(kind));
         let strangers = PROGRAMS.iter().filter(|(program, kind)| running.contains(*program) && is_unknown(kind));
         let strangers = strangers.map(|(program, _)| (*program).to_owned()).collect();
-        Ok(Asked { about, at: boottime(), local, strangers, tree, stops })
+        Ok(Asked { about, at: boottime(), local, strangers, mons_on, tree, stops })
     }
 
     async fn ask_to_stop(

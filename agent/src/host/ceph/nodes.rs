@@ -38,14 +38,21 @@ impl Nodes {
         let mut daemons = Vec::new();
         for (kind, hosts) in &self.0 {
             for ids in hosts.iter().filter(|(name, _)| short(name) == short(host)).map(|(_, ids)| ids) {
-                daemons.extend(ids.iter().map(|id| match id.as_str() {
-                    Some(name) => format!("{kind}.{name}"),
-                    None => format!("{kind}.{id}"),
-                }));
+                daemons.extend(ids.iter().map(|id| format!("{kind}.{}", named(id))));
             }
         }
         daemons
     }
+
+    /// All monitors, each with its host.
+    pub(crate) fn monitors(&self) -> Vec<(String, String)> {
+        let hosts = self.0.get("mon").into_iter().flatten();
+        hosts.flat_map(|(host, ids)| ids.iter().map(move |id| (named(id), host.clone()))).collect()
+    }
+}
+
+fn named(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), ToOwned::to_owned)
 }
 
 #[cfg(test)]
@@ -61,6 +68,8 @@ mod tests {
         let nodes = parse(GOOD).unwrap();
         assert_eq!(nodes.on("node1"), ["mgr.x", "mon.a", "osd.0", "osd.12"]);
         assert_eq!(nodes.on("NODE2.example"), ["mon.b", "osd.3"], "one short name is one host");
+        let mon = |name: &str, host: &str| (name.to_owned(), host.to_owned());
+        assert_eq!(nodes.monitors(), [mon("a", "node1"), mon("b", "node2.lab")]);
         assert_eq!(nodes.on("node3"), [] as [&str; 0]);
         assert_eq!(nodes.on("node"), [] as [&str; 0]);
     }

@@ -45,6 +45,7 @@ struct WireMon {
 struct WireOsdMap {
     /// All of it, before Octopus.
     osdmap: Option<Box<WireOsdMap>>,
+    epoch: Option<u64>,
     num_osds: Option<u64>,
     num_up_osds: Option<u64>,
     num_in_osds: Option<u64>,
@@ -147,6 +148,7 @@ impl WireOsdMap {
             None => self,
         };
         CephOsdCounts {
+            epoch: map.epoch,
             total: map.num_osds,
             up: map.num_up_osds,
             r#in: map.num_in_osds,

@@ -4,7 +4,6 @@
 //! It must never wait without a limit (corosync's tools do), never run `pvecm`, which waits for more than corosync, and
 //! never change anything: who may ask corosync may also command it.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use hardstand_core::Reading;
@@ -12,7 +11,7 @@ use hardstand_core::observed::{Corosync, CorosyncLink, Quorum};
 use hardstand_exec::{ExecError, Finished, Run};
 
 use super::super::{Host, HostError, excerpt};
-use super::{links, parse};
+use super::{config, links, parse};
 
 const CONFIG: &str = "etc/corosync/corosync.conf";
 const PERMISSIONS: &str = "etc/corosync/uidgid.d";
@@ -36,7 +35,7 @@ pub(crate) async fn probe(host: &Host) -> Result<Option<Corosync>, HostError> {
     }
     let quorum = votes(host).await?;
     let links = Reading::from(ask_links(host).await);
-    Ok(Some(Corosync { quorum, links, device_configured: has_device(host) }))
+    Ok(Some(Corosync { quorum, links, config: host.read_lossy(CONFIG).ok().map(|text| config::read(&text)) }))
 }
 
 async fn votes(host: &Host) -> Result<Quorum, HostError> {
@@ -61,7 +60,7 @@ async fn ask_links(host: &Host) -> Result<Vec<CorosyncLink>, HostError> {
 }
 
 async fn ask(host: &Host, name: &str, word: &str) -> Result<Finished, HostError> {
-    let Some(tool) = tool(host, name) else {
+    let Some(tool) = host.program(name) else {
         return Err(silent(format!("{name} is missing; install the package corosync")));
     };
     let run = Run::new(tool, LIMIT).arg(word).stdout_limit(ANSWER_LIMIT);
@@ -88,10 +87,6 @@ fn silent(why: String) -> HostError {
     HostError::Bus { service: "corosync", why }
 }
 
-fn tool(host: &Host, name: &str) -> Option<PathBuf> {
-    ["usr/sbin", "usr/bin"].iter().map(|dir| host.path(dir).join(name)).find(|path| path.is_file())
-}
-
 /// Whether corosync listens: its sockets have names in the kernel, filled up with zeros.
 fn listens(host: &Host) -> bool {
     let sockets = host.read_lossy("proc/net/unix").unwrap_or_default();
@@ -102,10 +97,6 @@ fn listens(host: &Host) -> bool {
 fn names_anybody(host: &Host) -> bool {
     let in_config = host.read_lossy(CONFIG).is_ok_and(|text| section(&text, "uidgid"));
     in_config || !host.names(PERMISSIONS).is_empty()
-}
-
-fn has_device(host: &Host) -> Option<bool> {
-    host.read_lossy(CONFIG).ok().map(|text| section(&text, "device"))
 }
 
 /// Whether a section of this name opens in a configuration.
@@ -148,7 +139,8 @@ mod tests {
     fn what_the_tools_say_is_read() {
         let host = machine(&fixture("well-quorum"), &fixture("well-links"));
         let corosync = asked(&host).unwrap().unwrap();
-        assert_eq!((corosync.quorum.margin, corosync.device_configured), (Some(1), Some(true)));
+        assert_eq!(corosync.quorum.margin, Some(1));
+        assert!(corosync.config.is_some_and(|config| config.device.is_some()));
         assert_eq!(corosync.links.known().map(Vec::len), Some(2));
     }
 
@@ -193,7 +185,7 @@ mod tests {
         std::fs::remove_dir_all(host.path(PERMISSIONS)).unwrap();
         assert!(!names_anybody(&host));
         host.write(CONFIG, "uidgid {\n  uid: 990\n}\n");
-        assert!(names_anybody(&host) && has_device(&host) == Some(false));
-        assert!(section(" device{", "device") && !section("# device {", "device"));
+        assert!(names_anybody(&host));
+        assert!(section(" uidgid{", "uidgid") && !section("# uidgid {", "uidgid"));
     }
 }

@@ -184,7 +184,7 @@ fn samples_are_read() {
 /// What two nodes and a device said in the lab, judged as the agent judges it.
 #[test]
 fn what_the_lab_saw_is_judged() {
-    use hardstand_core::observed::{Corosync, Moment, Observed, Role};
+    use hardstand_core::observed::{Corosync, CorosyncConfig, CorosyncDevice, Moment, Observed, Role};
     use hardstand_core::{Gate, History, Sample, Settings, Severity, judge};
     let read = |name: &str| {
         let path = format!("{}/tests/fixtures/lab/quorum/{name}.txt", env!("CARGO_MANIFEST_DIR"));
@@ -205,7 +205,9 @@ fn what_the_lab_saw_is_judged() {
         let (report, links) = (read(&format!("{votes}-quorum")), read(&format!("{links}-links")));
         let (quorum, links) = (parse(&report).unwrap(), links::parse(&links).into());
         let mut seen = Observed::nothing(Moment::default(), "one", Role::Proxmox, "not looked at");
-        seen.corosync = Sample::fresh(Some(Corosync { quorum, links, device_configured: Some(true) }), 0.0);
+        let device = Some(CorosyncDevice::default());
+        let config = Some(CorosyncConfig { device, ..CorosyncConfig::default() });
+        seen.corosync = Sample::fresh(Some(Corosync { quorum, links, config }), 0.0);
         let health = judge(&seen, &Settings::default(), &mut History::default());
         let found = |check: &str| health.findings.iter().find(|finding| finding.check == check);
         for (check, severity, gate) in expected {

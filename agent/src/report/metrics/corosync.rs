@@ -24,7 +24,8 @@ pub(super) fn write(page: &mut Page, observed: &Observed) {
         }
     }
     let mut device = page.family("pve_qdevice_up", Kind::Gauge, "Whether the quorum device casts its vote.");
-    let is_configured = corosync.and_then(|corosync| corosync.device_configured).unwrap_or(false);
+    let is_configured =
+        corosync.and_then(|corosync| corosync.config.as_ref()).is_some_and(|config| config.device.is_some());
     if let Some(quorum) = quorum.filter(|quorum| is_configured || quorum.has_qdevice) {
         device.flag(&[], quorum.qdevice_votes.unwrap_or(0) > 0);
     }

@@ -12,7 +12,7 @@ use hardstand_core::{History, Observed, Settings, judge};
 use hardstand_exec::Run;
 
 use super::{Asked, Format, render, render_ages};
-use crate::member::{FleetStanding, RolloutStanding, Standing};
+use crate::member::{FleetStanding, Pace, RolloutStanding, Standing};
 use crate::report::golden::assert_golden;
 use crate::report::samples::{NOW, finding, observed, sick};
 
@@ -42,7 +42,7 @@ fn standing() -> Standing {
         waiting: Some(vec![("nas".to_owned(), "store.last".to_owned())]),
         rollout: Some(rollout),
     };
-    Standing { busy: true, phase: Phase::Verifying, fleet: Some(fleet), ..Standing::default() }
+    Standing { pace: Pace::Busy, phase: Phase::Verifying, fleet: Some(fleet), ..Standing::default() }
 }
 
 /// Every string of the pass that can come from outside holds what would break a line.

@@ -66,13 +66,20 @@ fn good() -> CephCluster {
                 ..CephMons::default()
             },
             mgr: Some(CephMgr { available: Some(true), active: None, standbys: Some(1) }),
-            osds: CephOsdCounts { total: Some(11), up: Some(11), r#in: Some(11), remapped_pgs: 0 },
+            osds: CephOsdCounts {
+                total: Some(11),
+                up: Some(11),
+                r#in: Some(11),
+                remapped_pgs: 0,
+                ..CephOsdCounts::default()
+            },
             pgs: pgs(&[("active+clean", 9)]),
             mds_standbys: Some(0),
             ..CephStatus::default()
         },
         local: texts(&["mgr.x", "mon.a", "osd.0", "osd.1"]),
         strangers: Vec::new(),
+        mons_on: Vec::new(),
         tree: CephOsdTree { osds: (0..11).map(osd).collect(), ..CephOsdTree::default() },
         stops: vec![yes(&["osd.0", "osd.1"]), mons],
         asked_before_seconds: 0.0,

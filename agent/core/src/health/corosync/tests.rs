@@ -3,7 +3,7 @@
 use super::super::tests::well;
 use super::super::{Finding, Health, judge};
 use super::*;
-use crate::observed::Observed;
+use crate::observed::{CorosyncConfig, CorosyncDevice, Observed};
 use crate::{History, Reading, Sample, Settings};
 
 /// Two nodes and a device that votes, two links between them.
@@ -30,7 +30,13 @@ fn cluster() -> Corosync {
         ..Quorum::default()
     };
     let link = |link| CorosyncLink { node_id: 2, link, state: "connected".to_owned() };
-    Corosync { quorum, links: Reading::Known(vec![link(0), link(1)]), device_configured: Some(true) }
+    Corosync { quorum, links: Reading::Known(vec![link(0), link(1)]), config: configured(true) }
+}
+
+/// What is configured, as far as these tests go.
+fn configured(device: bool) -> Option<CorosyncConfig> {
+    let device = device.then(CorosyncDevice::default);
+    Some(CorosyncConfig { device, ..CorosyncConfig::default() })
 }
 
 fn seen(corosync: Option<Corosync>) -> Observed {
@@ -119,19 +125,19 @@ fn a_device_that_votes_only_with_this_node_goes_with_it() {
 
 #[test]
 fn a_device_that_is_configured_and_nobody_speaks_with_is_told() {
-    let silent = |configured| {
+    let silent = |config: Option<CorosyncConfig>| {
         judged(move |corosync| {
             let quorum = &mut corosync.quorum;
             quorum.members.remove(2);
             (quorum.total_votes, quorum.qdevice_votes, quorum.has_qdevice) = (Some(2), None, false);
             quorum.flags = Some(vec!["Quorate".to_owned()]);
-            corosync.device_configured = configured;
+            corosync.config.clone_from(&config);
         })
     };
-    let health = silent(Some(true));
+    let health = silent(configured(true));
     assert_eq!((stands(&health, "corosync.qdevice"), stands(&health, "corosync.margin")), (TOLD, KEPT));
-    for configured in [Some(false), None] {
-        let health = silent(configured);
+    for config in [configured(false), None] {
+        let health = silent(config);
         assert_eq!((stands(&health, "corosync.qdevice"), stands(&health, "corosync.margin")), (None, KEPT));
     }
 }
@@ -186,7 +192,7 @@ fn the_margin_is_counted_by_votes_and_flags() {
             (quorum.total_votes, quorum.quorum_votes) = (Some(votes.iter().sum()), Some(needed));
             (quorum.nodes, quorum.has_qdevice, quorum.qdevice_votes) = (Some(votes.len() as u64), false, None);
             quorum.flags = Some(["Quorate"].iter().chain(flags).map(|flag| (*flag).to_owned()).collect());
-            corosync.device_configured = Some(false);
+            corosync.config = configured(false);
             corosync.links = Reading::Known(Vec::new());
         });
         let expected = if may_leave { WELL } else { KEPT };

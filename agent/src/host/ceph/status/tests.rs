@@ -46,7 +46,10 @@ fn a_status_is_read_whole() {
         CephMons { total: Some(3), names: None, in_quorum: texts(&["n1", "n2", "n3"]), ranks: Some(vec![0, 1, 2]) };
     assert_eq!(status.mons, mons);
     assert_eq!(status.mgr, Some(CephMgr { available: Some(true), active: None, standbys: Some(1) }));
-    assert_eq!(status.osds, CephOsdCounts { total: Some(4), up: Some(4), r#in: Some(4), remapped_pgs: 0 });
+    assert_eq!(
+        status.osds,
+        CephOsdCounts { epoch: Some(90), total: Some(4), up: Some(4), r#in: Some(4), remapped_pgs: 0 }
+    );
     let state = |state: &str, count| CephPgState { state: state.to_owned(), count };
     let pgs = CephPgs {
         total: Some(97),

@@ -29,7 +29,7 @@ fn good() -> CephStatus {
             ranks: Some(vec![0, 1, 2]),
         },
         mgr: Some(CephMgr { available: Some(true), active: None, standbys: Some(1) }),
-        osds: CephOsdCounts { total: Some(6), up: Some(6), r#in: Some(6), remapped_pgs: 0 },
+        osds: CephOsdCounts { total: Some(6), up: Some(6), r#in: Some(6), remapped_pgs: 0, ..CephOsdCounts::default() },
         pgs: CephPgs {
             total: Some(129),
             states: Some(vec![state("active+clean", 127), state("active+clean+scrubbing+deep", 2)]),
@@ -160,7 +160,8 @@ fn what_is_not_told_or_does_not_add_up_is_unknown() {
     unknown("OSDs in", |status| status.osds.r#in = None);
     unknown("more up than there are", |status| status.osds.up = Some(7));
     unknown("no OSD", |status| {
-        status.osds = CephOsdCounts { total: Some(0), up: Some(0), r#in: Some(0), remapped_pgs: 0 }
+        status.osds =
+            CephOsdCounts { total: Some(0), up: Some(0), r#in: Some(0), remapped_pgs: 0, ..CephOsdCounts::default() }
     });
     unknown("PGs", |status| status.pgs.total = None);
     unknown("states", |status| status.pgs.states = None);
