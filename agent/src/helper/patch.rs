@@ -84,7 +84,13 @@ pub(super) async fn stage(ground: &Ground, errand: &Errand, set: &Digest, kernel
         )));
     }
     let bytes = download_bytes(ground, choice, &now).await?;
-    check_room(ground, bytes, apt::newest_kernel(&now).is_some()).map_err(No::Refused)?;
+    let brings_kernel = apt::newest_kernel(&now).is_some();
+    if brings_kernel && let Some(place) = loader::unmounted(&ground.host)? {
+        return Err(No::Refused(format!(
+            "{place} is to be mounted (/etc/fstab) and is not, and a kernel is to be installed; mount it: mount {place}"
+        )));
+    }
+    check_room(ground, bytes, brings_kernel).map_err(No::Refused)?;
     let kept = staged::Staged { plan: errand.plan.clone(), set: now, kernel: kernel.cloned() };
     staged::write(&ground.rooms.state, &kept).map_err(No::Failed)?;
     let name = run_name(Deed::Stage, errand);

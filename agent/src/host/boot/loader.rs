@@ -7,6 +7,8 @@ use std::path::Path;
 use hardstand_core::observed::KernelImage;
 
 use super::{Host, installed};
+use crate::host::HostError;
+use crate::host::filesystems::mountinfo::parse_mountinfo;
 
 /// Where an EFI system partition is mounted, the likeliest first.
 const ESPS: [&str; 3] = ["efi", "boot/efi", "boot"];
@@ -62,6 +64,24 @@ pub(crate) fn newest(host: &Host) -> Option<String> {
 pub(crate) fn esp(host: &Host) -> Option<&'static str> {
     let is_one = |esp: &&&str| host.path(**esp).join("EFI").is_dir() || host.path(**esp).join(ENTRIES).is_dir();
     ESPS.iter().find(is_one).copied()
+}
+
+/// A place of boot files that fstab(5) wants mounted and that is not: a kernel installed now would be written below it,
+/// where no boot loader looks, or the hook that makes the entry fails.
+///
+/// # Errors
+/// The kernel's list of mounts cannot be read.
+pub(crate) fn unmounted(host: &Host) -> Result<Option<String>, HostError> {
+    let fstab = host.read_lossy("etc/fstab").unwrap_or_default();
+    let mounts = parse_mountinfo(&host.read_lossy("proc/self/mountinfo")?)?;
+    let wanted = fstab.lines().map(str::trim).filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (place, options) = (words.next()?, words.nth(1).unwrap_or_default());
+        (!options.split(',').any(|option| option == "noauto")).then_some(place)
+    });
+    let is_of_boot = |place: &&str| ESPS.iter().any(|esp| place.strip_prefix('/') == Some(esp));
+    let is_mounted = |place: &str| mounts.iter().any(|mount| mount.mount_point == place);
+    Ok(wanted.filter(is_of_boot).find(|place| !is_mounted(place)).map(ToOwned::to_owned))
 }
 
 /// What the newest kernel and its initrd take, in bytes.
