@@ -1,6 +1,9 @@
-//! `roll-storage`: two nodes keep their data on disks that the storage box serves from a mirrored pool. While the first is
-//! away the pool loses a disk: the second stays up until the pool is whole again, and both come back to what they had.
-//! Before that the storage box itself is patched, and keeps a snapshot of what it had.
+//! `roll-storage`: two nodes keep their data on disks that the storage box serves from a mirrored pool, and are a corosync
+//! cluster whose quorum device runs there. While the first is away the pool loses a disk, then the quorum device stops: the
+//! second stays up until both are back, and each node comes back to what it had. Before that the storage box itself is
+//! patched, and keeps a snapshot of what it had.
+
+mod quorum;
 
 use std::time::Duration;
 
@@ -41,6 +44,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     for name in NODES {
         use_disk(&fleet, name).await.with_context(|| format!("giving {name} its disk"))?;
     }
+    quorum::join(&fleet, NODES, NAS).await?;
     is_well(scene, &fleet).await?;
 
     let more = ["--node", "node1", "--node", "node2", "--reboot", "full", "--reason", "to see the disks come back"];
@@ -48,9 +52,15 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     told(&operator, "node1 to go down", |chain| chain.has_begun("node1", "reboot_armed")).await?;
     fleet.node("nas").ok("zpool offline tank virtio-other", COMMAND_LIMIT).await?;
     scene.say("node1 goes down, and the pool of nas has lost a disk");
+    is_shut(scene, &operator, "nas", "corosync lab has 1 of 3 votes without nas").await?;
     stands_still(scene, &fleet, &operator).await?;
+    fleet.node("nas").ok("systemctl stop corosync-qnetd", COMMAND_LIMIT).await?;
+    is_shut(scene, &operator, "node2", "no quorum without this node: 1 of 2 votes").await?;
     fleet.node("nas").ok("zpool online tank virtio-other", COMMAND_LIMIT).await?;
-    scene.say("the pool has its disk again");
+    claims::finds(scene, fleet.node("nas").running()?, ("zfs.pool", "tank", "ok"), "ONLINE").await?;
+    waits(scene, &operator).await?;
+    fleet.node("nas").ok("systemctl start corosync-qnetd", COMMAND_LIMIT).await?;
+    scene.say("the pool has its disk again, and the quorum device votes");
 
     finishes(scene, &fleet, &operator, NAME).await?;
     let chain = operator.chain().await?;
@@ -132,8 +142,7 @@ systemctl daemon-reload
 mount /srv/data
 echo {name} > /srv/data/whose
 sync
-printf '[node]\\nexpect = [\"iscsi-initiator\"]\\n' > /etc/hardstand/agent.toml.d/60-storage.toml
-systemctl reload hardstand-agent",
+printf '[node]\\nexpect = [\"iscsi-initiator\", \"corosync\"]\\n' > /etc/hardstand/agent.toml.d/60-storage.toml",
         initiate = iscsi::initiate(name),
         other = iscsi::target(if name == NODES[0] { NODES[1] } else { NODES[0] }),
     );
@@ -147,6 +156,7 @@ async fn is_well(scene: &Scene, fleet: &Fleet) -> Result<()> {
         let session = format!("{} {NAS}:3260,1", iscsi::target(name));
         let running = fleet.node(name).running()?;
         claims::finds(scene, running, ("iscsi.session", &session, "ok"), "logged in").await?;
+        claims::finds(scene, running, ("corosync.margin", "cluster", "ok"), "3 of 3 votes are there").await?;
     }
     Ok(())
 }
@@ -160,16 +170,29 @@ async fn stands_still(scene: &Scene, fleet: &Fleet, operator: &Operator) -> Resu
         explain(scene, fleet).await;
         return Err(error);
     }
+    is_shut(scene, operator, "node2", "pool tank DEGRADED").await?;
+    waits(scene, operator).await
+}
+
+/// The gate of a node says no, with these words among its reasons.
+async fn is_shut(scene: &Scene, operator: &Operator, node: &str, words: &str) -> Result<()> {
     let mut last = String::new();
-    let shut = until("the gate of node2 to be shut by the pool", SEEN_LIMIT, async || {
-        let said = operator.run(&["gate", "node2"]).await?;
+    let shut = until(&format!("the gate of {node} to be shut: {words}"), SEEN_LIMIT, async || {
+        let said = operator.run(&["gate", node]).await?;
         last = String::from_utf8_lossy(&said.stdout).into_owned();
-        Ok((said.code == Some(2) && last.contains("pool tank DEGRADED")).then_some(()))
+        // Its lines are folded for the terminal.
+        let flat = last.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok((said.code == Some(2) && flat.contains(words)).then_some(()))
     });
     shut.await.with_context(|| format!("the gate says: {last}"))?;
-    scene.say(&format!("the gate of node2 says:\n{}", last.trim_end()));
+    scene.say(&format!("the gate of {node} says:\n{}", last.trim_end()));
+    Ok(())
+}
+
+/// Nothing begins on the second node for a while.
+async fn waits(scene: &Scene, operator: &Operator) -> Result<()> {
     nothing_begins(operator).await?;
-    ensure!(!operator.chain().await?.has_begun("node2", "draining"), "node2 was drained beside a degraded pool");
-    scene.say("node1 is done, and node2 waits for the pool");
+    ensure!(!operator.chain().await?.has_begun("node2", "draining"), "node2 was drained while its gate was shut");
+    scene.say("node1 is done, and node2 waits");
     Ok(())
 }
