@@ -43,6 +43,8 @@ pub struct Settings {
     pub ceph: CephSettings,
     /// What corosync does not tell of itself.
     pub corosync: CorosyncSettings,
+    /// How Proxmox VE is asked.
+    pub proxmox: ProxmoxSettings,
     /// Where the fleet's shared state is.
     pub store: StoreSettings,
     /// Services that people use.
@@ -97,6 +99,50 @@ pub struct CorosyncSettings {
     /// The node of the fleet that the quorum device runs on: while that one is in maintenance, its votes do not count (S2).
     /// Without it the host that corosync is told of, which is that node where it is written by its name.
     pub device_on: Option<String>,
+}
+
+/// `[proxmox]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProxmoxSettings {
+    /// Where its API is served; the host's name or address is what its certificate must be for.
+    pub endpoint: String,
+    /// `ADDRESS` or `ADDRESS:PORT` to connect to instead of the endpoint's host.
+    pub connect_to: Option<String>,
+    /// This node's name in its cluster; the host name up to the first dot when absent.
+    pub node: Option<String>,
+    /// The file with the API token.
+    pub token_file: String,
+    /// The authorities that its certificate is taken from.
+    pub ca_file: String,
+    /// Between two questions, in seconds.
+    pub interval_secs: u64,
+    /// Guests with one of these tags need no backup.
+    pub no_backup_tags: Vec<String>,
+    /// Whether a guest without a new backup keeps the node up.
+    pub backups_required: bool,
+}
+
+impl ProxmoxSettings {
+    /// Where every host of Proxmox VE serves its API.
+    pub const ENDPOINT: &str = "https://127.0.0.1:8006";
+    /// The authority of its cluster, which signs for that address too.
+    pub const CA_FILE: &str = "/etc/pve/pve-root-ca.pem";
+}
+
+impl Default for ProxmoxSettings {
+    fn default() -> Self {
+        Self {
+            endpoint: Self::ENDPOINT.to_owned(),
+            connect_to: None,
+            node: None,
+            token_file: "/etc/hardstand/credentials/pve-token".to_owned(),
+            ca_file: Self::CA_FILE.to_owned(),
+            interval_secs: 30,
+            no_backup_tags: Vec::new(),
+            backups_required: false,
+        }
+    }
 }
 
 /// `[store]`
@@ -171,6 +217,8 @@ pub enum Expected {
     IscsiTarget,
     /// A multipath map.
     Multipath,
+    /// A host of Proxmox VE.
+    Proxmox,
     /// An imported ZFS pool.
     Zfs,
 }
@@ -184,6 +232,7 @@ impl Expected {
             Self::IscsiInitiator => "iscsi-initiator",
             Self::IscsiTarget => "iscsi-target",
             Self::Multipath => "multipath",
+            Self::Proxmox => "proxmox",
             Self::Zfs => "zfs",
         }
     }
@@ -365,6 +414,8 @@ pub struct Thresholds {
     pub certificate_warn_days: f64,
     /// Critical when a certificate expires within this (days).
     pub certificate_crit_days: f64,
+    /// Warn when the last backup of a guest of Proxmox VE is older than this (hours).
+    pub guest_backup_warn_hours: f64,
     /// Warn when one DIMM has this many corrected errors a day.
     pub dimm_corrected_warn_per_day: f64,
 }
@@ -429,6 +480,7 @@ impl Default for Thresholds {
             security_pending_warn_days: 7.0,
             lists_age_crit_days: 7.0,
             certificate_warn_days: 21.0,
+            guest_backup_warn_hours: 26.0,
             certificate_crit_days: 3.0,
             dimm_corrected_warn_per_day: 10.0,
         }

@@ -23,7 +23,7 @@ const fn check(name: &'static str, about: &'static str) -> Check {
 }
 
 /// All of them, by name.
-pub const CHECKS: [Check; 82] = [
+pub const CHECKS: [Check; 94] = [
     check("agent.history", "the agent has lost its memory of earlier passes"),
     check("agent.journal", "the agent's journal cannot be used"),
     check("backup.age", "a backup is too old, or there is none"),
@@ -89,6 +89,18 @@ pub const CHECKS: [Check; 82] = [
     check("packages.lists_age", "the package lists are old"),
     check("packages.pending", "updates are pending, or that is not known"),
     check("packages.security", "security updates have been pending for long"),
+    check("pve.api", "a part of what Proxmox VE should tell is not told"),
+    check("pve.backup_age", "the last backup of a guest is old, or there is none"),
+    check("pve.backup_job", "a guest is in no backup job"),
+    check("pve.expected", "this node is no host of Proxmox VE, and should be"),
+    check("pve.guest", "a guest is broken, or held by a lock"),
+    check("pve.ha", "high availability does not stand"),
+    check("pve.node", "a node of the cluster is offline"),
+    check("pve.pinned", "guests cannot be moved to another node"),
+    check("pve.replication", "the disks of a guest are not replicated"),
+    check("pve.resource", "the cluster has something of a kind that is not known here"),
+    check("pve.storage", "a storage cannot be used"),
+    check("pve.task", "a task runs that a reboot would kill"),
     check("sensor.fan", "a fan stands still"),
     check("sensor.temperature", "something is hot"),
     check("sensor.voltage", "a voltage is off"),

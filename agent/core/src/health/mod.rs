@@ -19,6 +19,7 @@ mod memory;
 mod multipath;
 mod nics;
 mod packages;
+mod proxmox;
 mod sensors;
 mod service;
 mod units;
@@ -156,6 +157,7 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     md::judge(&mut court);
     corosync::judge(&mut court);
     ceph::judge(&mut court);
+    proxmox::judge(&mut court);
     clock::judge(&mut court);
     units::judge(&mut court);
     kernel::judge(&mut court);

@@ -47,7 +47,10 @@ pub use multipath::{MultipathMap, MultipathPath, PathGroup};
 pub use needrestart::Needrestart;
 pub use nic::{Nic, OperState};
 pub use packages::{HalfConfigured, Packages, PendingPackage};
-pub use proxmox::{PveHa, PveHaEntry, PveResource, PveResources};
+pub use proxmox::{
+    PveBackups, PveGuestConfig, PveHa, PveHaEntry, PveNode, PveReplication, PveResource, PveResources, PveStorage,
+    PveTask, PveUncovered,
+};
 pub use quorum::{Corosync, CorosyncConfig, CorosyncDevice, CorosyncLink, CorosyncNode, Quorum, QuorumMember};
 pub use service::ServiceAnswer;
 pub use units::{Unit, Units};
@@ -130,6 +133,8 @@ pub struct Observed {
     pub corosync: Sample<Option<Corosync>>,
     /// The Ceph cluster that this node is set up for; nothing where it is set up for none.
     pub ceph: Sample<Option<CephCluster>>,
+    /// What Proxmox VE says of this node; nothing where it is none of its hosts.
+    pub proxmox: Sample<Option<PveNode>>,
     /// Whole disks, as the kernel lists them now.
     pub disks: Sample<Vec<Disk>>,
     /// SMART and NVMe health by disk key ([`DiskId::key`]); absent where a disk has no such thing.
@@ -228,6 +233,10 @@ macro_rules! for_each_sample {
             $body
         }
         {
+            let ($name, $sample) = ("proxmox", &observed.proxmox);
+            $body
+        }
+        {
             let ($name, $sample) = ("disks", &observed.disks);
             $body
         }
@@ -288,6 +297,7 @@ impl Observed {
             md: Sample::never(why),
             corosync: Sample::never(why),
             ceph: Sample::never(why),
+            proxmox: Sample::never(why),
             disks: Sample::never(why),
             smart: Sample::never(why),
             clock: Sample::never(why),
@@ -314,10 +324,8 @@ impl Observed {
 
     /// Name and reason of every collector whose last turn is unknown.
     pub fn unknown_collectors(&self) -> Vec<(&'static str, &str)> {
-        let mut rows = Vec::new();
-        for_each_sample!(self, |name, sample| if let Some(why) = sample.reading.why() {
-            rows.push((name, why));
-        });
-        rows
+        let mut all = Vec::new();
+        for_each_sample!(self, |name, sample| all.push((name, sample.reading.why())));
+        all.into_iter().filter_map(|(name, why)| Some((name, why?))).collect()
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! It must never hold an opinion: words are kept as they are told, and what is not told is `None`.
 
+mod node;
+
+pub use node::{PveBackups, PveGuestConfig, PveNode, PveReplication, PveStorage, PveTask, PveUncovered};
 use serde::{Deserialize, Serialize};
 
 /// The list of resources of a whole cluster, in the report's order.
@@ -45,6 +48,9 @@ pub struct PveResource {
     /// Sort of a storage (`zfspool`, `dir`, `rbd`, ...) or of a network (`zone`, `fabric`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subtype: Option<String>,
+    /// Tags of a guest, as they are told (`a;b`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<String>,
     /// Pool of a guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,

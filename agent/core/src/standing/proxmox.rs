@@ -5,6 +5,7 @@
 use super::Standing;
 
 mod ha;
+mod node;
 mod resources;
 
 /// State of a service, as the HA manager, its API and `ha-manager` have it, and as the list of resources repeats it.

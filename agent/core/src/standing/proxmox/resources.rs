@@ -34,6 +34,12 @@ impl Report for PveResources {
 }
 
 impl PveResources {
+    /// Guests on a node that are no templates: those never run.
+    pub fn guests_on<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a PveResource> {
+        let here = self.resources.iter().filter(move |row| row.node.as_deref() == Some(node));
+        here.filter(|row| row.is_guest() && row.template != Some(true))
+    }
+
     /// Nodes that do not say of themselves that they are there, and in which words.
     fn absent_nodes(&self) -> BTreeMap<&str, String> {
         let nodes = self.resources.iter().filter(|resource| resource.kind.as_deref() == Some("node"));
@@ -49,8 +55,27 @@ impl PveResources {
 }
 
 impl PveResource {
+    /// The number of a guest.
+    pub fn vmid(&self) -> Option<u64> {
+        if !self.is_guest() {
+            return None;
+        }
+        self.id.as_deref()?.rsplit_once('/')?.1.parse().ok()
+    }
+
+    /// Whether it is a guest of a sort that is known here.
+    pub fn is_guest(&self) -> bool {
+        matches!(self.kind.as_deref(), Some("qemu" | "lxc" | "openvz"))
+    }
+
+    /// The tags of a guest, one by one.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        let all = self.tags.as_deref().unwrap_or_default().split([';', ',', ' ']);
+        all.filter(|tag| !tag.is_empty())
+    }
+
     /// The id without its type where that is said anyway; guests keep theirs, and have their name behind it.
-    fn label(&self) -> Option<String> {
+    pub(crate) fn label(&self) -> Option<String> {
         let id = self.id.as_deref().filter(|id| !id.is_empty());
         let kind = self.kind.as_deref().unwrap_or_default();
         match kind {
@@ -58,10 +83,12 @@ impl PveResource {
                 Some(name) => format!("{} {name}", id?),
                 None => id?.to_owned(),
             }),
-            _ => {
+            "node" | "storage" | "sdn" | "network" | "pool" => {
                 let short = id.map(|id| id.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or(id));
                 short.or(self.node.as_deref()).map(str::to_owned)
             }
+            // Of a type that is not known here nobody says what it is anyway.
+            _ => id.or(self.node.as_deref()).map(str::to_owned),
         }
     }
 }
