@@ -12,10 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{
     BackupSeen, CephCluster, Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, IscsiTarget, Kernel,
-    MdArray, Memory, Moment, MultipathMap, Nic, Packages, Pressure, Sensor, ServiceAnswer, Smart, Units, ZfsPool,
-    ZpoolReport,
+    MdArray, Memory, Moment, MultipathMap, Nic, Packages, Pressure, PveNode, Sensor, ServiceAnswer, Smart, Units,
+    ZfsPool, ZpoolReport,
 };
-use hardstand_core::settings::{BackupKind, BackupSettings, ServiceSettings};
+use hardstand_core::settings::{BackupKind, BackupSettings, ProxmoxSettings, ServiceSettings};
 use hardstand_core::{Observed, Settings};
 use tokio::runtime::Handle;
 
@@ -38,6 +38,7 @@ use crate::host::md::probe_arrays;
 use crate::host::multipath;
 use crate::host::nics::KnownNics;
 use crate::host::packages::PackageFiles;
+use crate::host::proxmox::ask as pve;
 use crate::host::quorum;
 use crate::host::sensors::probe_sensors;
 use crate::host::services::{needs_authorities, probe_service};
@@ -115,6 +116,8 @@ pub(crate) struct Probe {
     corosync: Turn<Option<Corosync>>,
     ceph: Turn<Option<CephCluster>>,
     last_asked_ceph: Arc<LastAsked>,
+    proxmox: Turn<Option<PveNode>>,
+    last_asked_proxmox: Arc<pve::Memory>,
     disks: Turn<Vec<Disk>>,
     clock: Turn<Clock>,
     units: Turn<Units>,
@@ -158,6 +161,8 @@ impl Probe {
             corosync: Turn::default(),
             ceph: Turn::default(),
             last_asked_ceph: Arc::default(),
+            proxmox: Turn::default(),
+            last_asked_proxmox: Arc::default(),
             disks: Turn::default(),
             clock: Turn::default(),
             units: Turn::default(),
@@ -200,6 +205,7 @@ impl Probe {
         // Last and alone: it reads hundreds of files, and on a slow machine that is booting it would make others late.
         self.start_inventory();
         self.start_ceph();
+        self.start_proxmox();
         self.inventory.settle_in_background().await;
         self.smart.settle_in_background().await;
         self.zpool.settle_in_background().await;
@@ -207,6 +213,7 @@ impl Probe {
         self.certificates.settle().await;
         self.backups.settle().await;
         self.ceph.settle_in_background().await;
+        self.proxmox.settle_in_background().await;
         self.observed()
     }
 
@@ -294,6 +301,13 @@ impl Probe {
         self.ceph.start(every, CEPH_DEADLINE, || async move { probe_cluster(&host, &settings.ceph, &last).await });
     }
 
+    fn start_proxmox(&mut self) {
+        let (crew, host, settings) = (Arc::clone(&self.crew), self.host.clone(), self.settings.proxmox.clone());
+        let memory = Arc::clone(&self.last_asked_proxmox);
+        let every = Duration::from_secs(settings.interval_secs);
+        self.proxmox.start(every, pve::LIMIT + GRACE, || ask_proxmox(crew, host, settings, memory));
+    }
+
     /// What only reads files.
     fn start_reading(&mut self) {
         let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
@@ -369,6 +383,7 @@ impl Probe {
             md: self.md.sample(),
             corosync: self.corosync.sample(),
             ceph: self.ceph.sample(),
+            proxmox: self.proxmox.sample(),
             disks: self.disks.sample(),
             smart: self.smart.sample(),
             clock: self.clock.sample(),
@@ -434,6 +449,21 @@ async fn ask_backup(crew: Arc<Crew>, host: Host, backup: BackupSettings) -> Resu
         false => None,
     };
     probe_bucket(&backup, &keys, authorities.as_ref()).await
+}
+
+/// Its authority may lie in `/etc/pve`, which hangs when the cluster does: it is read by the crew, in this turn alone.
+async fn ask_proxmox(
+    crew: Arc<Crew>,
+    host: Host,
+    settings: ProxmoxSettings,
+    memory: Arc<pve::Memory>,
+) -> Result<Option<PveNode>, HostError> {
+    let wanted = settings.clone();
+    let access = read_on(&crew, move || pve::Access::find(&host, &wanted)).await?;
+    match access {
+        Some(access) => pve::probe_node(&access, &settings, &memory).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A collector that reads files, as a job of the crew.

@@ -144,8 +144,10 @@ async fn mirror() -> Option<String> {
 }
 
 /// Settings that have no default, only an example.
-const EXAMPLES: [&str; 17] = [
+const EXAMPLES: [&str; 19] = [
     "node.name = \"node1\"",
+    "proxmox.connect_to = \"192.0.2.7:8006\"",
+    "proxmox.node = \"pve1\"",
     "service.name = \"wiki\"",
     "service.url = \"https://wiki.example/\"",
     "service.body_contains = \"Wiki.js\"",

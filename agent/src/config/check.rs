@@ -28,7 +28,7 @@ const UNITS: [(&str, f64, f64); 7] = [
 ];
 
 /// Ranges that are narrower than their unit's, with the reason.
-const RANGES: [(&str, f64, f64); 12] = [
+const RANGES: [(&str, f64, f64); 13] = [
     // More often than once a second costs more than it shows; rarer than a minute is no watch, and WatchdogSec ends it.
     ("probe.interval_secs", 1.0, 60.0),
     ("probe.deadline_secs", 1.0, 59.0),
@@ -36,6 +36,8 @@ const RANGES: [(&str, f64, f64); 12] = [
     ("probe.smart_interval_secs", 10.0, 86400.0),
     // Its tool costs a fifth of a second of a processor each time; what is older than a minute is no watch.
     ("ceph.interval_secs", 2.0, 60.0),
+    // Six questions each time, which other nodes' daemons help to answer.
+    ("proxmox.interval_secs", 2.0, 60.0),
     // A hook that takes longer outlasts the phase it belongs to.
     ("hooks.deadline_secs", 1.0, 3600.0),
     ("hooks.tries", 1.0, 100.0),
@@ -141,6 +143,7 @@ fn names(settings: &Settings, faults: &mut Vec<Fault>) {
     list("nics.ignore", &settings.nics.ignore, "an interface, as in eno1", is_interface, faults);
     let absolute = |path: &str| path.starts_with('/');
     ceph(settings, faults);
+    proxmox(settings, faults);
     list("filesystems.ignore", &settings.filesystems.ignore, "a mount point, as in /mnt/scratch", absolute, faults);
 }
 
@@ -157,6 +160,24 @@ fn ceph(settings: &Settings, faults: &mut Vec<Fault>) {
         let message = format!("`ceph.client` must be a name without `client.` before it, not {:?}", ceph.client);
         faults.push(Fault::at("ceph.client", message));
     }
+}
+
+/// Where Proxmox VE is asked, and with what.
+fn proxmox(settings: &Settings, faults: &mut Vec<Fault>) {
+    let proxmox = &settings.proxmox;
+    let mut row = Row { at: "proxmox".to_owned(), faults };
+    row.url("endpoint", &proxmox.endpoint);
+    let is_tls = proxmox.endpoint.starts_with("https:");
+    row.hold("endpoint", is_tls, "must be https://: a token goes there");
+    row.place("connect_to", proxmox.connect_to.as_deref());
+    row.hold("token_file", is_absolute(&proxmox.token_file), "must begin with /");
+    row.hold("ca_file", is_absolute(&proxmox.ca_file), "must begin with /");
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let node = proxmox.node.as_deref().unwrap_or("pve1");
+    let is_name = !node.is_empty() && node.len() <= NAME_LIMIT && node.chars().all(allowed);
+    row.hold("node", is_name, &format!("must be a node's name in its cluster, as in pve1, not {node:?}"));
+    let is_tag = |tag: &str| !tag.is_empty() && !tag.contains(|c: char| c.is_whitespace() || ";,".contains(c));
+    list("proxmox.no_backup_tags", &proxmox.no_backup_tags, "one tag, as in no-backup", is_tag, faults);
 }
 
 /// Hooks are services, and none of them is stopped by the drain.
@@ -259,15 +280,20 @@ impl Row<'_> {
         self.hold(key, good && is_bare, if is_bare { &must } else { "must hold no password: it is shown" });
     }
 
+    /// Where to connect to instead.
+    fn place(&mut self, key: &str, to: Option<&str>) {
+        let to = to.unwrap_or("::1");
+        let is_place = to.parse::<std::net::IpAddr>().is_ok() || is_endpoint(to);
+        self.hold(key, is_place, &format!("must be ADDRESS or ADDRESS:PORT, as in 192.0.2.7:443, not {to:?}"));
+    }
+
     fn service(&mut self, service: &ServiceSettings) {
         self.named(&service.name);
         self.url("url", &service.url);
         for status in service.status.iter().filter(|status| statuses(status).is_none()) {
             self.tell("status", &format!("must be statuses and ranges, as in \"200\" or \"200-299\", not {status:?}"));
         }
-        let to = service.connect_to.as_deref().unwrap_or("::1");
-        let is_place = to.parse::<std::net::IpAddr>().is_ok() || is_endpoint(to);
-        self.hold("connect_to", is_place, &format!("must be ADDRESS or ADDRESS:PORT, as in 192.0.2.7:443, not {to:?}"));
+        self.place("connect_to", service.connect_to.as_deref());
         self.hold("ca_file", service.ca_file.as_deref().is_none_or(is_absolute), "must begin with /");
         let is_head = service.method == hardstand_core::settings::Method::Head;
         self.hold("body_contains", !is_head || service.body_contains.is_none(), "cannot be in the answer to HEAD");

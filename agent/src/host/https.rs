@@ -54,6 +54,8 @@ pub(crate) struct Question<'a> {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// What stands behind the status, where it is not the usual word.
+    pub(crate) reason: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     /// Nothing of the body was left out.
@@ -187,7 +189,9 @@ where
         }
     }
     let status = response.status().as_u16();
-    Ok(Answer { status, headers: std::mem::take(response.headers_mut()), body, whole })
+    let reason = response.extensions().get::<hyper::ext::ReasonPhrase>();
+    let reason = reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
+    Ok(Answer { status, reason, headers: std::mem::take(response.headers_mut()), body, whole })
 }
 
 /// Checks a certificate as told, and remembers it either way.

@@ -1,8 +1,10 @@
-//! Proxmox VE: parsers of what its API, `pvesh` and `ha-manager` print.
+//! Proxmox VE: asking its API, and parsers of what that, `pvesh` and `ha-manager` print.
 //!
 //! It must never take an answer of the API that is an error for a list with nothing in it.
 
+pub(crate) mod ask;
 pub(crate) mod ha;
+mod node;
 pub(crate) mod resources;
 
 use std::fmt;

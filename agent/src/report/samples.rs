@@ -10,8 +10,10 @@ use hardstand_core::observed::{
     DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured, Inventory, IscsiDevice, IscsiSession, IscsiSessions,
     IscsiTarget, Kernel, KernelImage, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed,
     OperState, Packages, PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure,
-    PressureLine, Quorum, QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind, ServiceAnswer,
-    Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
+    PressureLine, PveBackups, PveGuestConfig, PveHa, PveHaEntry, PveNode, PveReplication, PveResource, PveResources,
+    PveStorage, PveTask, PveUncovered, Quorum, QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor,
+    SensorKind, ServiceAnswer, Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev, ZfsPool,
+    ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -240,6 +242,7 @@ pub(crate) fn observed() -> Observed {
         md: Sample::fresh(vec![array()], 0.001),
         corosync: Sample::fresh(Some(cluster()), 0.01),
         ceph: Sample::fresh(Some(ceph_cluster()), 0.9),
+        proxmox: Sample::fresh(Some(pve_node()), 0.3),
         disks: Sample::fresh(vec![disk("nvme0n1", "S5GXNX0T123456A")], 0.001),
         smart: Sample::fresh([("S5GXNX0T123456A".to_owned(), smart())].into(), 0.2),
         clock: Sample::fresh(
@@ -349,6 +352,76 @@ fn ceph_cluster() -> CephCluster {
             answer: Reading::unknown("no manager is available to answer"),
         }],
         asked_before_seconds: 12.5,
+    }
+}
+
+fn pve_node() -> PveNode {
+    let text = |text: &str| Some(text.to_owned());
+    let row = |kind: &str, id: &str, status: &str| PveResource {
+        kind: text(kind),
+        id: text(id),
+        node: text("pve1"),
+        status: text(status),
+        ..PveResource::default()
+    };
+    let guest = |id: &str, name: &str| PveResource { name: text(name), ..row("qemu", id, "running") };
+    let storage = |name: &str, active| PveStorage {
+        name: name.into(),
+        kind: text("nfs"),
+        active: Some(active),
+        enabled: Some(true),
+        shared: Some(true),
+    };
+    PveNode {
+        name: "pve1".into(),
+        resources: PveResources {
+            resources: vec![
+                PveResource { ha_state: text("online"), ..row("node", "node/pve1", "online") },
+                PveResource { ha_state: text("started"), ..guest("qemu/100", "wiki") },
+                guest("qemu/101", "scratch"),
+            ],
+        },
+        ha: Reading::Known(PveHa {
+            tells_end: true,
+            entries: vec![PveHaEntry {
+                kind: text("quorum"),
+                state: text("OK"),
+                quorate: Some(true),
+                ..PveHaEntry::default()
+            }],
+        }),
+        tasks: Reading::Known(vec![PveTask {
+            upid: "UPID:pve1:0003A1B2:0123ABCD:66F0A1B2:qmigrate:100:root@pam:".into(),
+            kind: "qmigrate".into(),
+            id: "100".into(),
+            user: "root@pam".into(),
+            start_unix_seconds: Some(NOW - 60),
+            ..PveTask::default()
+        }]),
+        storages: Reading::Known(vec![storage("nas", true), storage("old-nas", false)]),
+        replication: Reading::Known(vec![PveReplication {
+            id: "100-0".into(),
+            guest: Some(100),
+            target: text("pve2"),
+            last_sync_unix_seconds: Some(NOW - 900),
+            fail_count: Some(0),
+            ..PveReplication::default()
+        }]),
+        uncovered: Reading::Known(vec![PveUncovered { vmid: 101, kind: text("qemu"), name: text("scratch") }]),
+        backups: Reading::Known(PveBackups {
+            last_unix_seconds: [(100, NOW - 7_200)].into(),
+            since_unix_seconds: NOW - 2_678_400,
+            ..PveBackups::default()
+        }),
+        configs: [
+            (
+                "qemu/100".to_owned(),
+                Reading::Known(PveGuestConfig { storages: vec!["nas".into()], ..PveGuestConfig::default() }),
+            ),
+            ("qemu/101".to_owned(), Reading::Known(PveGuestConfig::default())),
+        ]
+        .into(),
+        asked_before_seconds: 42.0,
     }
 }
 

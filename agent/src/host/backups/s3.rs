@@ -180,7 +180,7 @@ mod tests {
             let body = format!("<Error><Code>{code}</Code><StringToSign>AWS4 geheim</StringToSign></Error>");
             let mut headers = HeaderMap::new();
             headers.insert(DATE, HeaderValue::from_static("Mon, 23 Nov 2026 03:00:00 GMT"));
-            let answer = Answer { status: 403, headers, body: Vec::new(), whole: true };
+            let answer = Answer { status: 403, reason: None, headers, body: Vec::new(), whole: true };
             let said = refusal(&answer, &body, "20261123T010000Z");
             assert!(said.starts_with(&format!("it answered 403 {code}: ")), "{said}");
             assert!(said.contains(told) && !said.contains("geheim"), "{said}");

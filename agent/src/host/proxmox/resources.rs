@@ -34,6 +34,8 @@ struct WireResource {
     #[serde(default, deserialize_with = "word")]
     hastate: Option<String>,
     #[serde(default, deserialize_with = "word")]
+    tags: Option<String>,
+    #[serde(default, deserialize_with = "word")]
     plugintype: Option<String>,
     #[serde(default, deserialize_with = "word")]
     network_type: Option<String>,
@@ -85,6 +87,7 @@ impl WireResource {
             node: self.node,
             status: self.status,
             lock: self.lock,
+            tags: self.tags.filter(|tags| !tags.is_empty()),
             ha_state: self.hastate,
             template: self.template,
             shared: self.shared,

@@ -14,6 +14,7 @@ mod load;
 mod md;
 mod multipath;
 mod page;
+mod proxmox;
 mod services;
 mod storage;
 mod system;
@@ -46,6 +47,7 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     md::write(&mut page, observed);
     corosync::write(&mut page, observed);
     ceph::write(&mut page, observed, health);
+    proxmox::write(&mut page, observed);
     system::write(&mut page, observed);
     services::write(&mut page, observed, health);
     fleet::write(&mut page, standing);

@@ -56,10 +56,14 @@ pub(super) fn write(page: &mut Page, observed: &Observed, health: &Health) {
     let mut backups = page.family(
         "hardstand_backup_last_success_timestamp_seconds",
         Kind::Gauge,
-        "When the newest of a declared backup was made, or a restore was tried last.",
+        "When the newest of a declared backup was made, a restore was tried last, or a guest was backed up.",
     );
     for (name, sample) in observed.backups.shown().into_iter().flatten() {
         let Reading::Known(seen) = &sample.reading else { continue };
         backups.optional(&[("backup", name)], seen.newest.as_ref().map(|newest| newest.unix_seconds as f64));
+    }
+    let node = observed.proxmox.reading.known().and_then(Option::as_ref);
+    for (guest, at) in node.iter().flat_map(|node| node.last_backups()) {
+        backups.sample(&[("guest", guest)], at as f64);
     }
 }

@@ -36,6 +36,7 @@ fn a_list_is_read_whole() {
         status: text("running"),
         ha_state: text("started"),
         template: Some(false),
+        tags: text("a;b"),
         pool: text("lab"),
         used_bytes: Some(0),
         size_bytes: Some(1000),
