@@ -3,6 +3,7 @@
 //! It must never touch a disk, a network or a process that is not its own.
 
 mod accel;
+mod agent_here;
 mod args;
 mod attach;
 mod bench;
@@ -23,6 +24,7 @@ mod machine;
 mod network;
 mod qmp;
 mod scene;
+mod simulator;
 mod stories;
 mod suite;
 mod updates;

@@ -18,6 +18,7 @@ mod fleet_boot;
 mod fleet_power;
 mod fleetlock;
 mod iscsi;
+mod proxmox_sim;
 mod quorum_live;
 mod reboot_kinds;
 mod roll;
@@ -32,6 +33,8 @@ mod roll_store_host_last;
 pub(crate) mod rolling;
 mod services_live;
 
+#[cfg(test)]
+pub(crate) use proxmox_sim::{CHANGES as PROXMOX_CHANGES, well as proxmox_world};
 pub(crate) use roll_crash::Part;
 
 use std::path::PathBuf;
@@ -70,6 +73,8 @@ pub(crate) enum Story {
     ServicesLive,
     /// A real Ceph cluster loses an OSD, a monitor and every answer (daemons on loopback, no machine)
     CephLive,
+    /// A simulator of Proxmox VE's API has everything happen that keeps a node up, then stops answering (no machine)
+    ProxmoxSim,
     /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
     FleetBoot,
     /// Two of three machines lose their power and come back with what they had flushed
@@ -130,7 +135,7 @@ impl Story {
     /// The recipe whose image it boots; `None`: it boots nothing.
     pub(crate) fn recipe(self) -> Option<&'static str> {
         Some(match self {
-            Self::QuorumLive | Self::ServicesLive | Self::CephLive => return None,
+            Self::QuorumLive | Self::ServicesLive | Self::CephLive | Self::ProxmoxSim => return None,
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollStorage => fleet::STORAGE_RECIPE,
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
@@ -178,6 +183,7 @@ async fn tell(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
         Story::QuorumLive => quorum_live::run(scene).await,
         Story::ServicesLive => services_live::run(scene).await,
         Story::CephLive => ceph_live::run(scene).await,
+        Story::ProxmoxSim => proxmox_sim::run(scene).await,
         of_a_fleet => tell_of_a_fleet(scene, of_a_fleet, part).await,
     }
 }
