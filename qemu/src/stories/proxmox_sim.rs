@@ -112,10 +112,18 @@ impl Told<'_> {
     }
 
     /// All is as it was, and that is seen.
-    async fn well(&self) -> Result<()> {
+    async fn over(&self) -> Result<()> {
         self.api.heal();
         self.change(|_| {});
         self.agent.is_content().await?;
+        self.agent.is_free().await?;
+        self.scene.say("it is over, and nothing of Proxmox VE is in the way");
+        Ok(())
+    }
+
+    /// Everything that is told of a node that is well.
+    async fn well(&self) -> Result<()> {
+        self.over().await?;
         for (finding, words) in [
             (("pve.expected", "proxmox", "ok"), "1 host of Proxmox VE"),
             (("pve.guest", "guests", "ok"), "2 on this node, 2 of them running"),
@@ -129,8 +137,6 @@ impl Told<'_> {
         ] {
             self.agent.finds(finding, words).await?;
         }
-        self.agent.is_free().await?;
-        self.scene.say("nothing of Proxmox VE is in the way");
         Ok(())
     }
 
@@ -140,7 +146,7 @@ impl Told<'_> {
         let refused: Vec<&String> =
             asked.iter().filter(|line| !line.ends_with(" 200") && !line.ends_with(" 595")).collect();
         ensure!(!asked.is_empty() && refused.is_empty(), "the simulator refused {refused:#?}");
-        self.scene.say(&format!("{} questions were asked, and none of them is unknown to the schema", asked.len()));
+        self.scene.say(&format!("{} questions were asked, and all of them are in the simulator's table", asked.len()));
         Ok(())
     }
 }
@@ -176,7 +182,7 @@ async fn high_availability(told: &Told<'_>) -> Result<()> {
     told.change(changes::other_node_offline);
     told.agent.finds(("pve.node", "two", "warn"), "guests cannot move there").await?;
     told.agent.finds(("pve.ha", "lrm two", "warn"), "its node is not online").await?;
-    told.well().await
+    told.over().await
 }
 
 async fn in_flight(told: &Told<'_>) -> Result<()> {
@@ -191,7 +197,7 @@ async fn in_flight(told: &Told<'_>) -> Result<()> {
     told.seen(changes::replicating, copy, "a reboot would kill it", Blocks::Yes).await?;
     told.seen(changes::looking, ("pve.task", "vncproxy 100", "info"), "only ends it", Blocks::No).await?;
     told.seen(changes::locked, ("pve.guest", "qemu/100 web lock", "warn"), "qm unlock 100", Blocks::Yes).await?;
-    told.well().await
+    told.over().await
 }
 
 async fn storages(told: &Told<'_>) -> Result<()> {
@@ -200,7 +206,7 @@ async fn storages(told: &Told<'_>) -> Result<()> {
     told.agent.shows(r#"hardstand_pve_storage_active{storage="nas"} 0"#).await?;
     let idle = ("pve.storage", "archive", "warn");
     told.seen(changes::idle_storage_inactive, idle, "no guest that runs here", Blocks::No).await?;
-    told.well().await
+    told.over().await
 }
 
 async fn backups(told: &Told<'_>) -> Result<()> {
@@ -216,14 +222,14 @@ async fn backups(told: &Told<'_>) -> Result<()> {
     told.agent.finds(("pve.backup_age", "qemu/103 newer", "ok"), "old").await?;
     told.seen(changes::old_backup, ("pve.backup_age", "qemu/104 older", "warn"), "at most 26 h old", Blocks::No)
         .await?;
-    told.well().await
+    told.over().await
 }
 
 async fn replication(told: &Told<'_>) -> Result<()> {
     let failed = ("pve.replication", "101-0", "warn");
     told.seen(changes::replication_fails, failed, "3 times to copy to two: no tunnel IP received", Blocks::No).await?;
     told.agent.shows(r#"pve_replication_failed_syncs{id="101-0"} 3"#).await?;
-    told.well().await
+    told.over().await
 }
 
 /// Words that no release has yet.
@@ -232,7 +238,7 @@ async fn words_to_come(told: &Told<'_>) -> Result<()> {
     told.seen(changes::stranger, row, "type appliance is not known", Blocks::No).await?;
     told.seen(changes::ha_word_to_come, ("pve.ha", "vm:100", "unknown"), "teleporting", Blocks::Yes).await?;
     told.agent.shows(r#"pve_ha_state{id="qemu/100",state="teleporting"} 1"#).await?;
-    told.well().await
+    told.over().await
 }
 
 /// One question fails, and the others are answered.
@@ -241,7 +247,7 @@ async fn parts(told: &Told<'_>) -> Result<()> {
     told.agent.finds(("pve.api", "storages", "unknown"), "no answer within 6 s").await?;
     told.agent.finds(("pve.ha", "vm:100", "ok"), "started").await?;
     told.agent.is_blocked_by("pve.api storages").await?;
-    told.well().await?;
+    told.over().await?;
     let refused = |status, reason: &str| {
         Fault::Answers(Answered { status, reason: reason.to_owned(), body: r#"{"data":null}"#.to_owned() })
     };
@@ -255,7 +261,7 @@ async fn parts(told: &Told<'_>) -> Result<()> {
     let next = "(Permission check failed (/, Sys.Audit)): the token hardstand@pve!one may not ask this";
     told.agent.finds(("pve.api", "ha", "unknown"), next).await?;
     told.api.change(|api| api.privileges = AUDITOR.to_vec());
-    told.well().await
+    told.over().await
 }
 
 /// The whole API fails: nothing is known any more within a limit, and the page does not wait.
@@ -265,7 +271,7 @@ async fn silence(told: &Told<'_>, dir: &Path) -> Result<()> {
     told.agent.knows_nothing(UNKNOWN_LIMIT, "answered 401 (invalid token value!): it does not take the token").await?;
     told.agent.shows(r#"hardstand_collector_success{collector="proxmox"} 0"#).await?;
     told.api.change(|api| api.token = format!("PVEAPIToken={TOKEN}"));
-    told.well().await?;
+    told.over().await?;
     let broken = Answered { status: 500, reason: "unable to open file".to_owned(), body: String::new() };
     told.api.break_at(everywhere, Fault::Answers(broken));
     told.agent.knows_nothing(UNKNOWN_LIMIT, "answered 500 (unable to open file)").await?;
