@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{
     BackupSeen, CephCluster, Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, IscsiTarget, Kernel,
-    MdArray, Memory, Moment, MultipathMap, Nic, Packages, Pressure, PveNode, Sensor, ServiceAnswer, Smart, Units,
-    ZfsPool, ZpoolReport,
+    KubernetesCluster, MdArray, Memory, Moment, MultipathMap, Nic, Packages, Pressure, PveNode, Sensor, ServiceAnswer,
+    Smart, Units, ZfsPool, ZpoolReport,
 };
 use hardstand_core::settings::{BackupKind, BackupSettings, ProxmoxSettings, ServiceSettings};
 use hardstand_core::{Observed, Settings};
@@ -30,9 +30,11 @@ use crate::host::clock::{boottime, probe_clock};
 use crate::host::disks::KnownDisks;
 use crate::host::filesystems::{Gauges, probe_filesystems};
 use crate::host::hardware::probe_inventory;
-use crate::host::https::Authorities;
+use crate::host::https::{Authorities, late};
 use crate::host::iscsi;
 use crate::host::iscsi_target::probe_targets;
+use crate::host::kubernetes::access::Access;
+use crate::host::kubernetes::ask as kubernetes;
 use crate::host::load::{CpuFiles, MemoryFiles, PressureFiles};
 use crate::host::md::probe_arrays;
 use crate::host::multipath;
@@ -118,6 +120,7 @@ pub(crate) struct Probe {
     last_asked_ceph: Arc<LastAsked>,
     proxmox: Turn<Option<PveNode>>,
     last_asked_proxmox: Arc<pve::Memory>,
+    kubernetes: Turn<Option<KubernetesCluster>>,
     disks: Turn<Vec<Disk>>,
     clock: Turn<Clock>,
     units: Turn<Units>,
@@ -163,6 +166,7 @@ impl Probe {
             last_asked_ceph: Arc::default(),
             proxmox: Turn::default(),
             last_asked_proxmox: Arc::default(),
+            kubernetes: Turn::default(),
             disks: Turn::default(),
             clock: Turn::default(),
             units: Turn::default(),
@@ -206,6 +210,7 @@ impl Probe {
         self.start_inventory();
         self.start_ceph();
         self.start_proxmox();
+        self.start_kubernetes();
         self.inventory.settle_in_background().await;
         self.smart.settle_in_background().await;
         self.zpool.settle_in_background().await;
@@ -214,6 +219,7 @@ impl Probe {
         self.backups.settle().await;
         self.ceph.settle_in_background().await;
         self.proxmox.settle_in_background().await;
+        self.kubernetes.settle_in_background().await;
         self.observed()
     }
 
@@ -308,6 +314,13 @@ impl Probe {
         self.proxmox.start(every, pve::LIMIT + GRACE, || ask_proxmox(crew, host, settings, memory));
     }
 
+    fn start_kubernetes(&mut self) {
+        let (settings, crew, host) = (Arc::clone(&self.settings), Arc::clone(&self.crew), self.host.clone());
+        let every = Duration::from_secs(settings.kubernetes.interval_secs);
+        let ask = || ask_kubernetes(crew, host, settings);
+        self.kubernetes.start(every, kubernetes::LIMIT + GRACE, ask);
+    }
+
     /// What only reads files.
     fn start_reading(&mut self) {
         let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
@@ -384,6 +397,7 @@ impl Probe {
             corosync: self.corosync.sample(),
             ceph: self.ceph.sample(),
             proxmox: self.proxmox.sample(),
+            kubernetes: self.kubernetes.sample(),
             disks: self.disks.sample(),
             smart: self.smart.sample(),
             clock: self.clock.sample(),
@@ -464,6 +478,20 @@ async fn ask_proxmox(
         Some(access) => pve::probe_node(&access, &settings, &memory).await.map(Some),
         None => Ok(None),
     }
+}
+
+async fn ask_kubernetes(
+    crew: Arc<Crew>,
+    host: Host,
+    settings: Arc<Settings>,
+) -> Result<Option<KubernetesCluster>, HostError> {
+    if !settings.kubernetes.is_declared() {
+        return Ok(None);
+    }
+    let about = Arc::clone(&settings);
+    let access = read_on(&crew, move || Access::read(&host, &about.kubernetes)).await?;
+    let asked = tokio::time::timeout(kubernetes::LIMIT, kubernetes::probe_cluster(access, &settings.kubernetes.nodes));
+    asked.await.unwrap_or_else(|_| Err(HostError::Broken(late(kubernetes::LIMIT)))).map(Some)
 }
 
 /// A collector that reads files, as a job of the crew.

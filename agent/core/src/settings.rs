@@ -45,6 +45,8 @@ pub struct Settings {
     pub corosync: CorosyncSettings,
     /// How Proxmox VE is asked.
     pub proxmox: ProxmoxSettings,
+    /// How a Kubernetes cluster is asked.
+    pub kubernetes: KubernetesSettings,
     /// Where the fleet's shared state is.
     pub store: StoreSettings,
     /// Services that people use.
@@ -145,6 +147,47 @@ impl Default for ProxmoxSettings {
     }
 }
 
+/// `[kubernetes]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KubernetesSettings {
+    /// `https://HOST:PORT` of the API servers, the preferred one first. None, and no kubeconfig: there is no cluster.
+    pub endpoints: Vec<String>,
+    /// The cluster's nodes that run on this host and go down with it, by their names there.
+    pub nodes: Vec<String>,
+    /// The file with a service account's token.
+    pub token_file: Option<String>,
+    /// The authorities that sign for the API servers; the system's when absent.
+    pub ca_file: Option<String>,
+    /// A kubeconfig, instead of both.
+    pub kubeconfig: Option<String>,
+    /// Whether Flux must be there.
+    pub require_flux: bool,
+    /// Between two questions, in seconds.
+    pub interval_secs: u64,
+}
+
+impl KubernetesSettings {
+    /// Whether a cluster is declared.
+    pub fn is_declared(&self) -> bool {
+        !self.endpoints.is_empty() || self.kubeconfig.is_some()
+    }
+}
+
+impl Default for KubernetesSettings {
+    fn default() -> Self {
+        Self {
+            endpoints: Vec::new(),
+            nodes: Vec::new(),
+            token_file: None,
+            ca_file: None,
+            kubeconfig: None,
+            require_flux: false,
+            interval_secs: 30,
+        }
+    }
+}
+
 /// `[store]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -215,6 +258,8 @@ pub enum Expected {
     IscsiInitiator,
     /// An iSCSI target that this node serves.
     IscsiTarget,
+    /// A Kubernetes cluster whose API is asked.
+    Kubernetes,
     /// A multipath map.
     Multipath,
     /// A host of Proxmox VE.
@@ -231,6 +276,7 @@ impl Expected {
             Self::Corosync => "corosync",
             Self::IscsiInitiator => "iscsi-initiator",
             Self::IscsiTarget => "iscsi-target",
+            Self::Kubernetes => "kubernetes",
             Self::Multipath => "multipath",
             Self::Proxmox => "proxmox",
             Self::Zfs => "zfs",

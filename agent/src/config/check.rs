@@ -8,13 +8,14 @@ use std::path::PathBuf;
 
 use hardstand_core::Settings;
 use hardstand_core::history::LONGEST_SECONDS;
-use hardstand_core::settings::{BackupKind, BackupSettings, ServiceSettings, statuses};
+use hardstand_core::settings::{BackupKind, BackupSettings, KubernetesSettings, ServiceSettings, statuses};
 use hardstand_core::window::span;
 use hyper::Uri;
 use serde_json::Value;
 
 use super::merge::{Merged, shown};
 use super::{MAIN_FILE, Place, Problem};
+use crate::host::kubernetes::is_endpoint as is_api_server;
 
 /// The range of a number, by the unit its key ends in: unit, least, most. A key may overrule it in [`RANGES`].
 const UNITS: [(&str, f64, f64); 7] = [
@@ -28,7 +29,7 @@ const UNITS: [(&str, f64, f64); 7] = [
 ];
 
 /// Ranges that are narrower than their unit's, with the reason.
-const RANGES: [(&str, f64, f64); 13] = [
+const RANGES: [(&str, f64, f64); 14] = [
     // More often than once a second costs more than it shows; rarer than a minute is no watch, and WatchdogSec ends it.
     ("probe.interval_secs", 1.0, 60.0),
     ("probe.deadline_secs", 1.0, 59.0),
@@ -38,6 +39,8 @@ const RANGES: [(&str, f64, f64); 13] = [
     ("ceph.interval_secs", 2.0, 60.0),
     // Six questions each time, which other nodes' daemons help to answer.
     ("proxmox.interval_secs", 2.0, 60.0),
+    // It is six questions or more; what is older than a few minutes is no watch.
+    ("kubernetes.interval_secs", 2.0, 300.0),
     // A hook that takes longer outlasts the phase it belongs to.
     ("hooks.deadline_secs", 1.0, 3600.0),
     ("hooks.tries", 1.0, 100.0),
@@ -53,6 +56,8 @@ const RANGES: [(&str, f64, f64); 13] = [
 
 /// Each of them is asked at its times, with what that costs; and its name is a label.
 const DECLARED_LIMIT: usize = 100;
+/// API servers of one cluster, and nodes of it on one host: each is asked, or asked about.
+const CLUSTER_LIMIT: usize = 16;
 /// Windows of one service: each is a row on the page.
 const WINDOWS_LIMIT: usize = 6;
 
@@ -144,6 +149,7 @@ fn names(settings: &Settings, faults: &mut Vec<Fault>) {
     let absolute = |path: &str| path.starts_with('/');
     ceph(settings, faults);
     proxmox(settings, faults);
+    kubernetes(&settings.kubernetes, faults);
     list("filesystems.ignore", &settings.filesystems.ignore, "a mount point, as in /mnt/scratch", absolute, faults);
 }
 
@@ -178,6 +184,34 @@ fn proxmox(settings: &Settings, faults: &mut Vec<Fault>) {
     row.hold("node", is_name, &format!("must be a node's name in its cluster, as in pve1, not {node:?}"));
     let is_tag = |tag: &str| !tag.is_empty() && !tag.contains(|c: char| c.is_whitespace() || ";,".contains(c));
     list("proxmox.no_backup_tags", &proxmox.no_backup_tags, "one tag, as in no-backup", is_tag, faults);
+}
+
+/// Whom to ask, as whom, and about which nodes.
+fn kubernetes(kubernetes: &KubernetesSettings, faults: &mut Vec<Fault>) {
+    list("kubernetes.endpoints", &kubernetes.endpoints, "https://HOST:PORT", is_api_server, faults);
+    let is_node = |name: &str| {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+        !name.is_empty() && name.len() <= 253 && name.chars().all(allowed)
+    };
+    list("kubernetes.nodes", &kubernetes.nodes, "a node of the cluster, as kubectl names it", is_node, faults);
+    let mut hold = |key: &str, holds: bool, must: &str| {
+        if !holds {
+            faults.push(Fault::at(&format!("kubernetes.{key}"), format!("`kubernetes.{key}` {must}")));
+        }
+    };
+    for (key, names) in [("endpoints", &kubernetes.endpoints), ("nodes", &kubernetes.nodes)] {
+        hold(key, names.len() <= CLUSTER_LIMIT, &format!("must be at most {CLUSTER_LIMIT}"));
+    }
+    let KubernetesSettings { token_file, ca_file, kubeconfig, .. } = kubernetes;
+    for (key, file) in [("token_file", token_file), ("ca_file", ca_file), ("kubeconfig", kubeconfig)] {
+        hold(key, file.as_deref().is_none_or(is_absolute), "must begin with /");
+    }
+    let is_both = kubeconfig.is_some() && (token_file.is_some() || ca_file.is_some());
+    hold("kubeconfig", !is_both, "stands instead of `kubernetes.token_file` and `kubernetes.ca_file`");
+    let shows_itself = kubernetes.endpoints.is_empty() || kubeconfig.is_some() || token_file.is_some();
+    hold("endpoints", shows_itself, "needs `kubernetes.token_file` or `kubernetes.kubeconfig`");
+    let is_about_a_cluster = kubernetes.is_declared() || (kubernetes.nodes.is_empty() && token_file.is_none());
+    hold("nodes", is_about_a_cluster, "needs `kubernetes.endpoints` or `kubernetes.kubeconfig`");
 }
 
 /// Hooks are services, and none of them is stopped by the drain.

@@ -5,3 +5,5 @@
 pub(crate) mod files;
 pub(crate) mod s3;
 mod sign;
+
+pub(crate) use sign::encoded;

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -30,11 +30,44 @@ use crate::trust::not_after;
 /// Where Debian keeps the authorities that the system trusts.
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Whose certificates are taken, and where that is written.
+/// Whose certificates are taken, and where that is written; and the one that we show, where we are to show one.
 #[derive(Debug, Clone)]
 pub(crate) struct Authorities {
     verifier: Arc<WebPkiServerVerifier>,
     file: String,
+    identity: Option<Identity>,
+}
+
+/// A certificate of ours, with those above it, and its key.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<PrivateKeyDer<'static>>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+impl Identity {
+    /// Of what PEM files hold. The error is a sentence for a person, and shows nothing of the key.
+    pub(crate) fn of_pem(chain: &[u8], key: &[u8]) -> Result<Self, String> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("its client certificate: {error}"))?;
+        if chain.is_empty() {
+            return Err("its client certificate holds none".to_owned());
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("the key of its client: {error}"))?;
+        Ok(Self { chain, key: Arc::new(key) })
+    }
+
+    /// When it expires, seconds since 1970.
+    pub(crate) fn not_after(&self) -> Option<u64> {
+        not_after(self.chain.first()?)
+    }
 }
 
 /// What is asked, and where.
@@ -70,15 +103,35 @@ impl Authorities {
     pub(crate) fn read(host: &Host, file: Option<&str>) -> Result<Self, HostError> {
         let file = file.unwrap_or(SYSTEM_AUTHORITIES);
         let path = host.path(file.trim_start_matches('/'));
-        let parse = |why: String| HostError::Parse { what: file.to_owned(), why };
+        Self::of(read_pem(&path)?, file.to_owned())
+    }
+
+    /// Those of a PEM text that stands in a file with other things.
+    ///
+    /// # Errors
+    /// When it holds none.
+    pub(crate) fn of_pem(pem: &[u8], file: String) -> Result<Self, HostError> {
+        let parse = |why: String| HostError::Parse { what: file.clone(), why };
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        Self::of(certificates.map_err(|error| parse(format!("its authorities: {error}")))?, file)
+    }
+
+    fn of(certificates: Vec<CertificateDer<'static>>, file: String) -> Result<Self, HostError> {
         let mut roots = RootCertStore::empty();
         // One that no verifier can use is no reason to do without the others.
-        roots.add_parsable_certificates(read_pem(&path)?);
+        roots.add_parsable_certificates(certificates);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
         let next = "install the package ca-certificates, or name the right file in ca_file";
-        let verifier = verifier.map_err(|error| parse(format!("{error}; {next}")))?;
-        Ok(Self { verifier, file: file.to_owned() })
+        match verifier {
+            Ok(verifier) => Ok(Self { verifier, file, identity: None }),
+            Err(error) => Err(HostError::Parse { what: file, why: format!("{error}; {next}") }),
+        }
+    }
+
+    /// Shows a certificate to who asks for one.
+    pub(crate) fn with(self, identity: Identity) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 }
 
@@ -107,7 +160,7 @@ pub(crate) async fn ask(
     }
     let authorities = authorities.ok_or("it speaks TLS, and no authorities were read; this is a bug, report it")?;
     let shown = Arc::new(Shown { inner: Some(Arc::clone(&authorities.verifier)), leaf: Mutex::default() });
-    let secured = secure(host, stream, &shown).await;
+    let secured = secure(host, stream, &shown, authorities.identity.as_ref()).await;
     *expires = shown.expires();
     let secured = secured.map_err(|error| refusal(&error, host, &authorities.file))?;
     converse(secured, question).await
@@ -118,7 +171,7 @@ pub(crate) async fn expiry_of(endpoint: &str) -> Result<u64, String> {
     let place: hyper::http::uri::Authority = endpoint.parse().map_err(|_| "it is no HOST:PORT".to_owned())?;
     let stream = connect(place.host(), place.port_u16().unwrap_or(443), None).await?;
     let shown = Arc::new(Shown { inner: None, leaf: Mutex::default() });
-    let secured = secure(place.host(), stream, &shown).await;
+    let secured = secure(place.host(), stream, &shown, None).await;
     match (shown.expires(), secured) {
         (Some(expires), _) => Ok(expires),
         (None, Ok(_)) => Err("its certificate cannot be read".to_owned()),
@@ -144,14 +197,24 @@ fn unbracketed(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-async fn secure(host: &str, stream: TcpStream, shown: &Arc<Shown>) -> std::io::Result<TlsStream<TcpStream>> {
+async fn secure(
+    host: &str,
+    stream: TcpStream,
+    shown: &Arc<Shown>,
+    identity: Option<&Identity>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(unbracketed(host).to_owned()).map_err(std::io::Error::other)?;
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(std::io::Error::other)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(shown) as Arc<dyn ServerCertVerifier>)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::clone(shown) as Arc<dyn ServerCertVerifier>);
+    let config = match identity {
+        Some(Identity { chain, key }) => {
+            config.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(std::io::Error::other)?
+        }
+        None => config.with_no_client_auth(),
+    };
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 

@@ -1,4 +1,5 @@
-//! Kubernetes: the parser of what its API answers to the eviction of a pod, one `Status` or many.
+//! Kubernetes: what its API tells of a cluster; and the parser of what it answers to the eviction of a pod, one `Status`
+//! or many.
 //!
 //! It must never take an object that is no answer (a pod, an eviction) for a success.
 
@@ -8,7 +9,11 @@ use serde_json::Value;
 
 use super::{HostError, excerpt};
 
+pub(crate) mod access;
+pub(crate) mod ask;
 mod drain;
+pub(crate) mod lists;
+mod yaml;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object of Kubernetes")]
@@ -96,6 +101,14 @@ impl WireObject {
         answer.budget = answer.causes.iter().find_map(|cause| budget(cause));
         Ok(answer)
     }
+}
+
+/// `https://HOST:PORT`, with nothing behind it: what stands before an `@` is a secret, and a token goes to no other scheme.
+pub(crate) fn is_endpoint(url: &str) -> bool {
+    url.parse::<hyper::Uri>().is_ok_and(|uri| {
+        let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !url.contains('@');
+        uri.scheme_str() == Some("https") && uri.host().is_some_and(|host| !host.is_empty()) && is_bare
+    })
 }
 
 /// `The disruption budget NAME needs 2 healthy pods and has 2 currently`.

@@ -7,13 +7,13 @@ use hardstand_core::observed::Moment;
 use hardstand_core::observed::{
     BackupCopy, BackupSeen, CephCheck, CephCluster, CephHealth, CephMons, CephOsd, CephOsdTree, CephPgState, CephPgs,
     CephStatus, CephStop, Clock, Corosync, CorosyncConfig, CorosyncDevice, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk,
-    DiskId, Dmi, Filesystem, FirmwareType, HalfConfigured, Inventory, IscsiDevice, IscsiSession, IscsiSessions,
-    IscsiTarget, Kernel, KernelImage, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed,
-    OperState, Packages, PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure,
-    PressureLine, PveBackups, PveGuestConfig, PveHa, PveHaEntry, PveNode, PveReplication, PveResource, PveResources,
-    PveStorage, PveTask, PveUncovered, Quorum, QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor,
-    SensorKind, ServiceAnswer, Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev, ZfsPool,
-    ZpoolReport,
+    DiskId, Dmi, Filesystem, FirmwareType, FluxObject, HalfConfigured, Inventory, IscsiDevice, IscsiSession,
+    IscsiSessions, IscsiTarget, Kernel, KernelImage, KubeBudget, KubeCondition, KubeNode, KubePod, KubeServer,
+    KubernetesCluster, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState,
+    Packages, PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine,
+    PveBackups, PveGuestConfig, PveHa, PveHaEntry, PveNode, PveReplication, PveResource, PveResources, PveStorage,
+    PveTask, PveUncovered, Quorum, QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind,
+    ServiceAnswer, Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -243,6 +243,7 @@ pub(crate) fn observed() -> Observed {
         corosync: Sample::fresh(Some(cluster()), 0.01),
         ceph: Sample::fresh(Some(ceph_cluster()), 0.9),
         proxmox: Sample::fresh(Some(pve_node()), 0.3),
+        kubernetes: Sample::fresh(Some(kubernetes_cluster()), 0.2),
         disks: Sample::fresh(vec![disk("nvme0n1", "S5GXNX0T123456A")], 0.001),
         smart: Sample::fresh([("S5GXNX0T123456A".to_owned(), smart())].into(), 0.2),
         clock: Sample::fresh(
@@ -422,6 +423,50 @@ fn pve_node() -> PveNode {
         ]
         .into(),
         asked_before_seconds: 42.0,
+    }
+}
+
+fn kubernetes_cluster() -> KubernetesCluster {
+    let condition = |kind: &str, status: &str| KubeCondition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        ..KubeCondition::default()
+    };
+    let node = |name: &str, ready: &str| KubeNode {
+        name: name.to_owned(),
+        unschedulable: ready != "True",
+        conditions: vec![condition("Ready", ready)],
+        ..KubeNode::default()
+    };
+    let flux = |name: &str, ready: &str| FluxObject {
+        name: name.to_owned(),
+        suspended: ready == "Unknown",
+        ready: Some(condition("Ready", ready)),
+        ..FluxObject::default()
+    };
+    let budget = KubeBudget {
+        namespace: "home".into(),
+        name: "wiki".into(),
+        allowed: Some(0),
+        healthy: Some(1),
+        desired: Some(1),
+        expected: Some(1),
+        ..KubeBudget::default()
+    };
+    let server = |endpoint: &str, fault: Option<&str>| KubeServer {
+        endpoint: endpoint.to_owned(),
+        fault: fault.map(str::to_owned),
+    };
+    KubernetesCluster {
+        servers: vec![server("https://k1:6443", Some("no answer within 3 s")), server("https://k2:6443", None)],
+        asked: "https://k2:6443".into(),
+        certificate_until_unix_seconds: None,
+        nodes: vec![node("k1", "Unknown"), node("k2", "True"), node("k3", "True")],
+        budgets: Reading::Known(vec![budget]),
+        pods: Reading::Known(vec![KubePod::default()]),
+        local_claims: Reading::Known(Vec::new()),
+        kustomizations: Reading::Known(Some(vec![flux("apps", "True"), flux("infra", "False")])),
+        helm_releases: Reading::Known(Some(vec![flux("wiki", "Unknown")])),
     }
 }
 

@@ -119,6 +119,7 @@ fn interval_seconds(collector: &str) -> f64 {
         "inventory" => 3600.0,
         "smart" => 300.0,
         "ceph" | "proxmox" | "zpool" => 30.0,
+        "ceph" | "kubernetes" | "zpool" => 30.0,
         "corosync" => 15.0,
         _ => 0.0,
     }

@@ -23,7 +23,7 @@ const fn check(name: &'static str, about: &'static str) -> Check {
 }
 
 /// All of them, by name.
-pub const CHECKS: [Check; 94] = [
+pub const CHECKS: [Check; 105] = [
     check("agent.history", "the agent has lost its memory of earlier passes"),
     check("agent.journal", "the agent's journal cannot be used"),
     check("backup.age", "a backup is too old, or there is none"),
@@ -73,6 +73,17 @@ pub const CHECKS: [Check; 94] = [
     check("iscsi_target.sessions", "initiators are logged in, and lose their disks with this node"),
     check("iscsi_target.target", "an iSCSI target takes no logins"),
     check("kernel.reboot_needed", "the node wants to be rebooted"),
+    check("kubernetes.api", "an API server of Kubernetes is not ready"),
+    check("kubernetes.budget", "a disruption budget of Kubernetes is not met, or lets nothing go"),
+    check("kubernetes.certificate", "the agent's certificate for Kubernetes expires soon"),
+    check("kubernetes.expected", "no Kubernetes cluster is declared, and there should be one"),
+    check("kubernetes.flux", "Flux does not bring about what is declared"),
+    check("kubernetes.node", "a node of Kubernetes is not ready, or is short of something"),
+    check("kubernetes.pods", "pods would not come back from a drain, or have to be looked at"),
+    check("kubernetes.quorum", "Kubernetes loses its servers' quorum, or its API, with this node"),
+    check("kubernetes.schedulable", "a node of Kubernetes takes no pods"),
+    check("kubernetes.stuck", "pods of Kubernetes do not end"),
+    check("kubernetes.volumes", "pods have data that does not move with them"),
     check("md.array", "an array of disks is degraded, or gone"),
     check("memory.available", "memory is short"),
     check("memory.ecc", "memory has errors"),

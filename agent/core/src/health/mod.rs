@@ -14,6 +14,7 @@ mod filesystems;
 mod iscsi;
 mod iscsi_target;
 mod kernel;
+mod kubernetes;
 mod md;
 mod memory;
 mod multipath;
@@ -158,6 +159,7 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     corosync::judge(&mut court);
     ceph::judge(&mut court);
     proxmox::judge(&mut court);
+    kubernetes::judge(&mut court);
     clock::judge(&mut court);
     units::judge(&mut court);
     kernel::judge(&mut court);

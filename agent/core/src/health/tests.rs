@@ -115,6 +115,7 @@ pub(super) fn well(seconds: f64) -> Observed {
     seen.backups = Sample::fresh(Vec::new(), 0.0);
     seen.ceph = Sample::fresh(None, 0.0);
     seen.proxmox = Sample::fresh(None, 0.0);
+    seen.kubernetes = Sample::fresh(None, 0.0);
     seen.iscsi = Sample::fresh(None, 0.0);
     seen.disks = Sample::fresh(vec![disk("nvme0n1", "S1")], 0.0);
     seen.smart = Sample::fresh(BTreeMap::from([("S1".to_owned(), nvme(3))]), 0.0);

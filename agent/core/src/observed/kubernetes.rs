@@ -1,8 +1,13 @@
-//! Answers of a Kubernetes API to requests to evict pods (`POST .../pods/NAME/eviction`), told by itself or by
-//! `kubectl drain`.
+//! A Kubernetes cluster as its API tells it; and answers of that API to requests to evict pods
+//! (`POST .../pods/NAME/eviction`), told by itself or by `kubectl drain`.
 //!
 //! It must never hold an opinion: words are kept as they are told.
 
+mod cluster;
+mod selector;
+
+pub use cluster::{FluxObject, KubeBudget, KubeClaim, KubeCondition, KubeNode, KubePod, KubeServer, KubernetesCluster};
+pub use selector::{LabelRequirement, LabelSelector};
 use serde::{Deserialize, Serialize};
 
 /// What one report says, in its order.

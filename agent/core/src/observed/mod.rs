@@ -40,7 +40,10 @@ pub use filesystem::{Filesystem, Space};
 pub use inventory::{BootEntry, CpuInfo, Dimm, Dmi, FirmwareType, Inventory, NicInfo, Tpm};
 pub use iscsi::{IscsiDevice, IscsiSession, IscsiSessions};
 pub use iscsi_target::{IscsiTarget, TargetSession, TargetUnit};
-pub use kubernetes::{DrainedNode, EvictionAnswer, Evictions};
+pub use kubernetes::{
+    DrainedNode, EvictionAnswer, Evictions, FluxObject, KubeBudget, KubeClaim, KubeCondition, KubeNode, KubePod,
+    KubeServer, KubernetesCluster, LabelRequirement, LabelSelector,
+};
 pub use load::{Cpu, CpuTimes, Memory, Pressure, PressureLine, Sensor, SensorKind};
 pub use md::MdArray;
 pub use multipath::{MultipathMap, MultipathPath, PathGroup};
@@ -135,6 +138,8 @@ pub struct Observed {
     pub ceph: Sample<Option<CephCluster>>,
     /// What Proxmox VE says of this node; nothing where it is none of its hosts.
     pub proxmox: Sample<Option<PveNode>>,
+    /// The Kubernetes cluster that is declared; nothing where none is.
+    pub kubernetes: Sample<Option<KubernetesCluster>>,
     /// Whole disks, as the kernel lists them now.
     pub disks: Sample<Vec<Disk>>,
     /// SMART and NVMe health by disk key ([`DiskId::key`]); absent where a disk has no such thing.
@@ -234,6 +239,7 @@ macro_rules! for_each_sample {
         }
         {
             let ($name, $sample) = ("proxmox", &observed.proxmox);
+            let ($name, $sample) = ("kubernetes", &observed.kubernetes);
             $body
         }
         {
@@ -298,6 +304,7 @@ impl Observed {
             corosync: Sample::never(why),
             ceph: Sample::never(why),
             proxmox: Sample::never(why),
+            kubernetes: Sample::never(why),
             disks: Sample::never(why),
             smart: Sample::never(why),
             clock: Sample::never(why),

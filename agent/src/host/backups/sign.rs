@@ -83,7 +83,7 @@ pub(super) fn authorization(keys: &Keys, asked: &Asked<'_>) -> String {
 }
 
 /// What may stand in a path or query as it is (RFC 3986 §2.3); all else is `%XX`.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if letter(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

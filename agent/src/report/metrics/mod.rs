@@ -10,6 +10,7 @@ mod fleet;
 mod health;
 mod iscsi;
 mod iscsi_target;
+mod kubernetes;
 mod load;
 mod md;
 mod multipath;
@@ -48,6 +49,7 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     corosync::write(&mut page, observed);
     ceph::write(&mut page, observed, health);
     proxmox::write(&mut page, observed);
+    kubernetes::write(&mut page, observed);
     system::write(&mut page, observed);
     services::write(&mut page, observed, health);
     fleet::write(&mut page, standing);
