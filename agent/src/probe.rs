@@ -490,7 +490,8 @@ async fn ask_kubernetes(
     }
     let about = Arc::clone(&settings);
     let access = read_on(&crew, move || Access::read(&host, &about.kubernetes)).await?;
-    let asked = tokio::time::timeout(kubernetes::LIMIT, kubernetes::probe_cluster(access, &settings.kubernetes.nodes));
+    let asking = kubernetes::probe_cluster(access, &settings.kubernetes.nodes, kubernetes::LIMITS);
+    let asked = tokio::time::timeout(kubernetes::LIMIT, asking);
     asked.await.unwrap_or_else(|_| Err(HostError::Broken(late(kubernetes::LIMIT)))).map(Some)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! It must never be taken for the real system: a story that asks a simulator says so in its name.
 
+pub(crate) mod kubernetes;
 pub(crate) mod proxmox;
 
 use std::convert::Infallible;

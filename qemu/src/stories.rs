@@ -18,6 +18,7 @@ mod fleet_boot;
 mod fleet_power;
 mod fleetlock;
 mod iscsi;
+mod kubernetes_sim;
 mod proxmox_sim;
 mod quorum_live;
 mod reboot_kinds;
@@ -75,6 +76,8 @@ pub(crate) enum Story {
     CephLive,
     /// A simulator of Proxmox VE's API has everything happen that keeps a node up, then stops answering (no machine)
     ProxmoxSim,
+    /// A Kubernetes cluster falls ill in every way that counts (a simulator of its API, no machine)
+    KubernetesSim,
     /// Three machines boot from one image; one of them is upgraded, new kernel included, and reboots into it
     FleetBoot,
     /// Two of three machines lose their power and come back with what they had flushed
@@ -135,7 +138,9 @@ impl Story {
     /// The recipe whose image it boots; `None`: it boots nothing.
     pub(crate) fn recipe(self) -> Option<&'static str> {
         Some(match self {
-            Self::QuorumLive | Self::ServicesLive | Self::CephLive | Self::ProxmoxSim => return None,
+            Self::QuorumLive | Self::ServicesLive | Self::CephLive | Self::ProxmoxSim | Self::KubernetesSim => {
+                return None;
+            }
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollStorage => fleet::STORAGE_RECIPE,
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
@@ -184,6 +189,7 @@ async fn tell(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
         Story::ServicesLive => services_live::run(scene).await,
         Story::CephLive => ceph_live::run(scene).await,
         Story::ProxmoxSim => proxmox_sim::run(scene).await,
+        Story::KubernetesSim => kubernetes_sim::run(scene).await,
         of_a_fleet => tell_of_a_fleet(scene, of_a_fleet, part).await,
     }
 }

@@ -157,6 +157,38 @@ agent.toml:14:1: `thresholds.filesystem_free_crit_percent` (3) must not be above
 }
 
 #[test]
+fn a_cluster_is_asked_by_somebody_over_tls() {
+    let token = "token_file = \"/t\"\n";
+    let good = format!(
+        "[kubernetes]\nendpoints = [\"https://k1:6443\", \"https://[::1]:6443/\"]\n{token}nodes = [\"k-1.lan\"]\n"
+    );
+    assert!(parse(&good).unwrap().kubernetes.is_declared());
+    assert!(parse("[kubernetes]\nkubeconfig = \"/k\"\nnodes = [\"k1\"]\n").unwrap().kubernetes.is_declared());
+    for (from, to, told) in [
+        (
+            "https://k1:6443",
+            "http://k1:6443",
+            "2:1: each of `kubernetes.endpoints` must be https://HOST:PORT, not \"http:",
+        ),
+        ("https://k1:6443", "https://u:p@k1", "2:1: each of `kubernetes.endpoints` must be https://HOST:PORT"),
+        ("https://k1:6443", "https://k1/k8s", "2:1: each of `kubernetes.endpoints` must be https://HOST:PORT"),
+        (token, "", "2:1: `kubernetes.endpoints` needs `kubernetes.token_file` or `kubernetes.kubeconfig`"),
+        ("\"/t\"", "\"t\"", "3:1: `kubernetes.token_file` must begin with /"),
+        ("k-1.lan", "K1&x", "4:1: each of `kubernetes.nodes` must be a node of the cluster, as kubectl names it"),
+        (token, "token_file = \"/t\"\nkubeconfig = \"/k\"\n", "4:1: `kubernetes.kubeconfig` stands instead of"),
+        (token, "token_file = \"/t\"\ninterval_secs = 1\n", "4:1: `kubernetes.interval_secs` must be 2 to 300, not 1"),
+        (
+            "endpoints = [\"https://k1:6443\", \"https://[::1]:6443/\"]\n",
+            "",
+            "3:1: `kubernetes.nodes` needs `kubernetes.endp",
+        ),
+    ] {
+        let refused = refusal(&good.replacen(from, to, 1));
+        assert!(refused.contains(&format!("agent.toml:{told}")), "{to:?}: {refused}");
+    }
+}
+
+#[test]
 fn tables_of_which_there_are_several_add_up_and_are_as_strict() {
     let text = "\
 [[service]]

@@ -23,10 +23,8 @@ use crate::host::{HostError, excerpt};
 
 /// What all of it may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
-/// What the servers may take to say whether they are ready, side by side. One whose machine is off says nothing.
-const READY_LIMIT: Duration = Duration::from_secs(3);
-/// What the lists may take, side by side; less than what is left of [`LIMIT`], so that each says for itself that it is late.
-const LISTS_LIMIT: Duration = Duration::from_millis(6_500);
+/// What the parts of it may take; less than [`LIMIT`] together, so that each says for itself that it is late.
+pub(crate) const LIMITS: Limits = Limits { ready: Duration::from_secs(3), lists: Duration::from_millis(6_500) };
 /// Objects of one page.
 const PAGE: usize = 250;
 /// Pages of one list.
@@ -39,13 +37,26 @@ const GRANT: &str = "grant it: kubectl apply -f /usr/share/hardstand/kubernetes-
 const GONE: u16 = 410;
 const NOT_FOUND: u16 = 404;
 
+/// What parts of a round may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// All servers, side by side, to say whether they are ready. One whose machine is off says nothing.
+    ready: Duration,
+    /// All lists, side by side.
+    lists: Duration,
+}
+
 /// Asks everything.
 ///
 /// # Errors
 /// No server is ready, or the one that is does not list its nodes.
-pub(crate) async fn probe_cluster(access: Access, nodes: &[String]) -> Result<KubernetesCluster, HostError> {
+pub(crate) async fn probe_cluster(
+    access: Access,
+    nodes: &[String],
+    limits: Limits,
+) -> Result<KubernetesCluster, HostError> {
     let access = Arc::new(access);
-    let servers = ready(&access).await;
+    let servers = ready(&access, limits.ready).await;
     let Some(asked) = servers.iter().find(|server| server.fault.is_none()) else {
         let told =
             |server: &KubeServer| format!("{}: {}", server.endpoint, server.fault.as_deref().unwrap_or_default());
@@ -54,12 +65,12 @@ pub(crate) async fn probe_cluster(access: Access, nodes: &[String]) -> Result<Ku
     };
     let api = Api { access: &access, base: asked.endpoint.clone() };
     let (listed, budgets, pods, local_claims, kustomizations, helm_releases) = tokio::join!(
-        timely(api.list::<WireNode>("/api/v1/nodes", "")),
-        timely(api.list::<WireBudget>("/apis/policy/v1/poddisruptionbudgets", "")),
-        timely(api.pods(nodes)),
-        timely(api.list::<WirePersistentVolume>("/api/v1/persistentvolumes", "")),
-        timely(api.flux::<WireKustomization>("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")),
-        timely(api.flux::<WireHelmRelease>("helm.toolkit.fluxcd.io", "v2", "helmreleases")),
+        timely(limits.lists, api.list::<WireNode>("/api/v1/nodes", "")),
+        timely(limits.lists, api.list::<WireBudget>("/apis/policy/v1/poddisruptionbudgets", "")),
+        timely(limits.lists, api.pods(nodes)),
+        timely(limits.lists, api.list::<WirePersistentVolume>("/api/v1/persistentvolumes", "")),
+        timely(limits.lists, api.flux::<WireKustomization>("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")),
+        timely(limits.lists, api.flux::<WireHelmRelease>("helm.toolkit.fluxcd.io", "v2", "helmreleases")),
     );
     let listed = listed.map_err(|why| HostError::Broken(format!("asking {} for the nodes: {why}", asked.endpoint)))?;
     Ok(KubernetesCluster {
@@ -75,22 +86,22 @@ pub(crate) async fn probe_cluster(access: Access, nodes: &[String]) -> Result<Ku
     })
 }
 
-async fn timely<T>(listing: impl Future<Output = Result<T, Refused>>) -> Result<T, String> {
-    match tokio::time::timeout(LISTS_LIMIT, listing).await {
+async fn timely<T>(limit: Duration, listing: impl Future<Output = Result<T, Refused>>) -> Result<T, String> {
+    match tokio::time::timeout(limit, listing).await {
         Ok(listed) => listed.map_err(|refused| refused.why),
-        Err(_) => Err(late(LISTS_LIMIT)),
+        Err(_) => Err(late(limit)),
     }
 }
 
 /// Asks all servers side by side whether they are ready.
-async fn ready(access: &Arc<Access>) -> Vec<KubeServer> {
+async fn ready(access: &Arc<Access>, limit: Duration) -> Vec<KubeServer> {
     let mut asking = JoinSet::new();
     for (place, endpoint) in access.endpoints.iter().cloned().enumerate() {
         let access = Arc::clone(access);
         asking.spawn(async move {
             let api = Api { access: &access, base: endpoint };
-            let answered = tokio::time::timeout(READY_LIMIT, api.readiness()).await;
-            (place, answered.unwrap_or_else(|_| Err(late(READY_LIMIT))))
+            let answered = tokio::time::timeout(limit, api.readiness()).await;
+            (place, answered.unwrap_or_else(|_| Err(late(limit))))
         });
     }
     let mut faults: Vec<Option<String>> = vec![Some("asking it ended early".to_owned()); access.endpoints.len()];
@@ -125,7 +136,7 @@ struct Api<'a> {
 
 impl Api<'_> {
     async fn get(&self, path: &str, body_bytes: usize) -> Result<Answer, String> {
-        let url = format!("{}{path}", self.base);
+        let url = format!("{}{path}", self.base.trim_end_matches('/'));
         let url: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
         let mut headers = HeaderMap::new();
         if let Some(bearer) = &self.access.bearer {

@@ -197,7 +197,7 @@ mod tests {
             ("a: 'it''s'", "line 1: a quotation with escapes in it"),
             ("a: b\nc", "line 2: neither `key: value` nor `- item`"),
             ("a: b\n  c: d", "line 2: it stands deeper than what is before it"),
-            ("a:\n  b: c\n d: e", "line 3: it stands less deep than what it belongs to"),
+            ("a:\n  b: c\n d: e", "line 3: it stands deeper than what is before it"),
             ("a: b\na: c", "line 2: a key that was there before"),
             ("a\" b: c", "line 1: a key that is no plain word"),
             ("- a\nb: c", "line 2: it stands less deep than what it belongs to"),

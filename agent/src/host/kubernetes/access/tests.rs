@@ -145,7 +145,7 @@ fn a_kubeconfig_that_wants_more_or_holds_less_is_refused_without_its_secrets() {
             "kind: &c2VjcmV0 Config",
             "more of YAML than is understood here; write it anew: kubectl config",
         ),
-        ("apiVersion", "{\"token\": \"c2VjcmV0", "expected"),
+        ("apiVersion", "{\"token\": \"c2VjcmV0", "parsing /config: control character"),
     ] {
         let said = files.access(&good.replacen(from, to, 1)).err().unwrap_or_else(|| panic!("{to} is taken"));
         assert!(said.contains(told) && !said.contains(SECRET), "{to:?}: {said}");

@@ -85,6 +85,11 @@ impl Script {
 }
 
 async fn asks(endpoints: &[&str], nodes: &[&str]) -> Result<KubernetesCluster, String> {
+    // A machine that builds beside this is slow.
+    asks_within(endpoints, nodes, Limits { ready: LIMIT, lists: LIMIT }).await
+}
+
+async fn asks_within(endpoints: &[&str], nodes: &[&str], limits: Limits) -> Result<KubernetesCluster, String> {
     let scratch = Scratch::new();
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::new(vec!["ca".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -99,7 +104,7 @@ async fn asks(endpoints: &[&str], nodes: &[&str]) -> Result<KubernetesCluster, S
         ..KubernetesSettings::default()
     };
     let access = Access::read(&scratch, &settings).unwrap();
-    probe_cluster(access, &owned(nodes)).await.map_err(|error| error.to_string())
+    probe_cluster(access, &owned(nodes), limits).await.map_err(|error| error.to_string())
 }
 
 fn status(code: u16, message: &str) -> String {
@@ -184,16 +189,17 @@ async fn what_is_refused_is_unknown_alone_with_what_to_do() {
     assert_eq!(why, format!("asking {place} for the nodes: it answered 302; is this an API server of Kubernetes?"));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn one_that_hangs_is_given_up_in_time() {
+    assert!(LIMITS.ready + LIMITS.lists < LIMIT, "each part says for itself that it is late");
     let (script, place) = Script::serve().await;
-    script.hangs("/apis/policy/");
-    let began = tokio::time::Instant::now();
-    let cluster = asks(&[&place], &[]).await.unwrap();
-    assert_eq!(cluster.budgets.why(), Some("no answer within 6.5 s"));
-    assert_eq!(cluster.pods, Reading::Known(Vec::new()));
+    script.hangs("/apis/policy/v1/poddisruptionbudgets?");
+    let lists = Duration::from_secs(2);
+    let cluster = asks_within(&[&place], &[], Limits { ready: LIMIT, lists }).await.unwrap();
+    assert_eq!(cluster.budgets.why(), Some("no answer within 2 s"));
+    assert_eq!(cluster.pods, Reading::Known(Vec::new()), "the others are read");
     script.hangs("/readyz");
-    let why = asks(&[&place], &[]).await.unwrap_err();
-    assert!(why.ends_with(": no answer within 3 s"), "{why}");
-    assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
+    let ready = Duration::from_millis(100);
+    let why = asks_within(&[&place], &[], Limits { ready, lists }).await.unwrap_err();
+    assert!(why.ends_with(": no answer within 0.1 s"), "{why}");
 }

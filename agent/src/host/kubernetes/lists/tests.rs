@@ -116,7 +116,7 @@ fn volumes_of_one_node_give_their_claims_and_flux_its_word() {
 fn what_is_no_such_list_is_refused() {
     for (text, told) in [
         ("", "parsing a NodeList: EOF while parsing a value at line 1 column 0"),
-        ("[]", "parsing a NodeList: invalid type: sequence"),
+        ("[]", "parsing a NodeList: invalid length 0, expected a list of Kubernetes"),
         ("{}", "parsing a NodeList: it is of no kind"),
         (r#"{"kind":"NodeList"}"#, "parsing a NodeList: it has no items"),
         (r#"{"kind":"PodList","items":[]}"#, "parsing a NodeList: it is of \"PodList\""),
