@@ -170,9 +170,10 @@ async fn well(agent: &Agent<'_>) -> Result<()> {
         ("stuck", "k1", "of 2 pods none is stuck"),
         ("flux", "all", "2 objects, all ready"),
     ] {
-        agent.finds((&format!("kubernetes.{check}"), subject, "ok"), words).await?;
+        agent.sees((&format!("kubernetes.{check}"), subject, "ok"), words).await?;
     }
     agent.open().await?;
+    agent.scene.say("all of the cluster is well, and nothing of it is in the way");
     agent.shows(r#"hardstand_kubernetes_nodes{ready="true"} 3"#).await?;
     agent.shows("hardstand_kubernetes_pods 2").await?;
     agent.shows(r#"hardstand_kubernetes_api_up{endpoint="https://127.0.0.1:6443"} 1"#).await
@@ -268,14 +269,18 @@ async fn flux(agent: &Agent<'_>, cluster: &Cluster) -> Result<()> {
     agent.finds(("kubernetes.flux", "kustomization flux-system/apps", "info"), "it is suspended").await?;
     agent.shows(r#"hardstand_kubernetes_flux_objects{kind="helmrelease",state="failed"} 1"#).await?;
     agent.open().await?;
-    change(cluster, |state| drop(state.absent.insert("helm.toolkit.fluxcd.io")));
+    change(cluster, |state| {
+        state.absent.insert("helm.toolkit.fluxcd.io");
+    });
     agent.finds(("kubernetes.flux", "helmrelease", "crit"), "the cluster knows no helmrelease of Flux").await?;
     change(cluster, |state| state.absent.clear());
     well(agent).await
 }
 
 async fn refusals(agent: &Agent<'_>, cluster: &Cluster, dir: &Path) -> Result<()> {
-    change(cluster, |state| drop(state.refused.insert("poddisruptionbudgets")));
+    change(cluster, |state| {
+        state.refused.insert("poddisruptionbudgets");
+    });
     let words = "it refuses (403): poddisruptionbudgets.policy is forbidden";
     agent.finds(("kubernetes.budget", "all", "unknown"), words).await?;
     agent.finds(("kubernetes.node", "all", "ok"), "3 nodes, all ready").await?;

@@ -65,6 +65,13 @@ impl<'a> Agent<'a> {
 
     /// The agent finds of a subject what it should, with these words, once it has looked again.
     pub(super) async fn finds(&self, (check, subject, severity): (&str, &str, &str), words: &str) -> Result<()> {
+        self.sees((check, subject, severity), words).await?;
+        self.scene.say(&format!("{check} {subject}: {severity}, {words}"));
+        Ok(())
+    }
+
+    /// As [`Agent::finds`], without a word.
+    pub(super) async fn sees(&self, (check, subject, severity): (&str, &str, &str), words: &str) -> Result<()> {
         let what = format!("the agent to find {check} of {subject} {severity}, {words}");
         let mut last = None;
         let found = until(&what, SEEN_LIMIT, async || {
@@ -74,9 +81,7 @@ impl<'a> Agent<'a> {
             let said = last.as_ref().is_some_and(|said| said.contains(words));
             Ok(found.filter(|found| said && found.severity == severity).map(|_| ()))
         });
-        found.await.with_context(|| format!("it said last: {last:?}"))?;
-        self.scene.say(&format!("{check} {subject}: {severity}, {words}"));
-        Ok(())
+        found.await.with_context(|| format!("it said last: {last:?}"))
     }
 
     /// What of Kubernetes is in the way of taking the node down. The rest is of the machine the lab runs on.
