@@ -331,8 +331,8 @@ impl Observed {
 
     /// Name and reason of every collector whose last turn is unknown.
     pub fn unknown_collectors(&self) -> Vec<(&'static str, &str)> {
-        let mut all = Vec::new();
-        for_each_sample!(self, |name, sample| all.push((name, sample.reading.why())));
-        all.into_iter().filter_map(|(name, why)| Some((name, why?))).collect()
+        let mut rows = Vec::new();
+        for_each_sample!(self, |name, sample| rows.extend(sample.reading.why().map(|why| (name, why))));
+        rows
     }
 }

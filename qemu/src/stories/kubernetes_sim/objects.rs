@@ -108,7 +108,7 @@ pub(super) fn ago(span: Duration) -> String {
     let seconds = (SystemTime::now() - span).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (mut year, mut day) = (1970, days);
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     while day >= if is_leap(year) { 366 } else { 365 } {
         day -= if is_leap(year) { 366 } else { 365 };
         year += 1;

@@ -74,47 +74,75 @@ fn fault(node: &KubeNode, is_ours: bool) -> Option<Found> {
     None
 }
 
+/// The servers, by where they are: what keeps the API, or etcd under it, and how much of it must stay.
+struct Servers<'a> {
+    here: Vec<&'a KubeNode>,
+    elsewhere: Vec<&'a KubeNode>,
+    kind: &'static str,
+    needed: usize,
+}
+
+impl<'a> Servers<'a> {
+    fn of(nodes: &'a [KubeNode], ours: &[String]) -> Self {
+        let learns = |node: &KubeNode| node.condition(VOTER).is_some_and(|voter| voter.status == "False");
+        let members: Vec<&KubeNode> = nodes.iter().filter(|node| node.etcd && !learns(node)).collect();
+        let has_etcd = !members.is_empty();
+        // Without a label of etcd, what the API keeps its objects in is not in these nodes, or in the only one.
+        let all = if has_etcd { members } else { nodes.iter().filter(|node| node.control_plane).collect() };
+        let needed = if has_etcd { all.len() / 2 + 1 } else { 1 };
+        let (here, elsewhere) = all.into_iter().partition(|node| ours.contains(&node.name));
+        Self { here, elsewhere, kind: if has_etcd { "servers with etcd" } else { "servers" }, needed }
+    }
+
+    fn left(&self) -> usize {
+        self.elsewhere.iter().filter(|node| node.is_ready()).count()
+    }
+
+    fn total(&self) -> usize {
+        self.here.len() + self.elsewhere.len()
+    }
+
+    fn sum(&self) -> String {
+        let (total, kind, left, needed) = (self.total(), self.kind, self.left(), self.needed);
+        format!("of {total} {kind}, {left} are ready elsewhere, {needed} are needed")
+    }
+}
+
 /// Whether etcd keeps its quorum, and the cluster its API, without the servers that run here.
 fn quorum(court: &mut Court<'_>, nodes: &[KubeNode]) {
-    let learns = |node: &KubeNode| node.condition(VOTER).is_some_and(|voter| voter.status == "False");
-    let members: Vec<&KubeNode> = nodes.iter().filter(|node| node.etcd && !learns(node)).collect();
-    let has_etcd = !members.is_empty();
-    // Without a label of etcd, what the API keeps its objects in is not in these nodes, or in the only one.
-    let servers = if has_etcd { members } else { nodes.iter().filter(|node| node.control_plane).collect() };
-    let ours = court.settings.kubernetes.nodes.as_slice();
-    let (here, elsewhere): (Vec<&KubeNode>, Vec<&KubeNode>) =
-        servers.iter().partition(|node| ours.contains(&node.name));
-    let left = elsewhere.iter().filter(|node| node.is_ready()).count();
-    let (total, kind) = (servers.len(), if has_etcd { "servers with etcd" } else { "servers" });
-    let needed = if has_etcd { total / 2 + 1 } else { 1 };
+    let servers = Servers::of(nodes, &court.settings.kubernetes.nodes);
     let name = ("kubernetes.quorum", "servers");
-    let listed = names(here.iter().map(|node| node.name.as_str()));
-    let sum = format!("of {total} {kind}, {left} are ready elsewhere, {needed} are needed");
-    if total == 0 {
-        let summary = "no server is told";
-        let evidence = "no node is labelled node-role.kubernetes.io/control-plane: whether the API goes with this host \
-                        is not known";
-        return court.find(name, Severity::Info, Gate::None, summary, evidence);
+    match servers.total() {
+        0 => {
+            let evidence = "no node is labelled node-role.kubernetes.io/control-plane: whether the API goes with this host \
+                            is not known";
+            court.find(name, Severity::Info, Gate::None, "no server is told", evidence);
+        }
+        total if servers.here.is_empty() => court.ok(name, format!("none of {total} {} runs here", servers.kind)),
+        _ if servers.left() >= servers.needed => court.ok(name, servers.sum()),
+        total => too_few(court, name, &servers, total),
     }
-    if here.is_empty() || left >= needed {
-        return court.ok(name, if here.is_empty() { format!("none of {total} {kind} runs here") } else { sum });
-    }
+}
+
+/// One server, or two, cannot do without this host, and people know; of three or more, one at a time can be done without.
+fn too_few(court: &mut Court<'_>, name: (&str, &str), servers: &Servers<'_>, total: usize) {
+    let (sum, here) = (servers.sum(), names(servers.here.iter().map(|node| node.name.as_str())));
     if total < 3 {
-        let severity = if total == 1 { Severity::Info } else { Severity::Warn };
-        let gate = if total == 1 { Gate::None } else { Gate::Warns };
-        let summary = format!("the API of Kubernetes goes down with this host ({listed})");
+        let (severity, gate) = if total == 1 { (Severity::Info, Gate::None) } else { (Severity::Warn, Gate::Warns) };
         let evidence = format!(
             "{sum}; pods elsewhere run on, and nothing starts, moves or is renewed meanwhile; three servers on three hosts \
              would keep it"
         );
+        let summary = format!("the API of Kubernetes goes down with this host ({here})");
         return court.find(name, severity, gate, summary, evidence);
     }
-    let next = if elsewhere.len() < needed {
+    let next = if servers.elsewhere.len() < servers.needed {
         "there are too few elsewhere: move one of them to another host, and take it out of `nodes` below [kubernetes]"
     } else {
         "bring back those that are not ready"
     };
-    let summary = format!("no quorum of Kubernetes without this host: {left} of {needed} servers");
-    let evidence = format!("{sum}; {listed} would leave; {next}; see: kubectl get nodes");
+    let summary =
+        format!("no quorum of Kubernetes without this host: {} of {} servers", servers.left(), servers.needed);
+    let evidence = format!("{sum}; {here} would leave; {next}; see: kubectl get nodes");
     court.find(name, Severity::Warn, Gate::Blocks, summary, evidence);
 }

@@ -10,9 +10,16 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::host::Scratch;
 
-/// What is answered, by the beginning of what is asked for; and what was asked.
+/// A server's part.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<(BTreeMap<String, String>, Vec<String>)>>);
+struct Script(Arc<Mutex<Part>>);
+
+#[derive(Default)]
+struct Part {
+    /// What is answered, by the beginning of what is asked for.
+    answers: BTreeMap<String, String>,
+    asked: Vec<String>,
+}
 
 const EMPTY: [(&str, &str, &str); 4] = [
     ("/api/v1/nodes?", "NodeList", "v1"),
@@ -48,15 +55,15 @@ impl Script {
         let date = "date: Thu, 26 Nov 2026 10:10:00 GMT";
         let length = body.len();
         let answer = format!("HTTP/1.1 {status} Word\r\n{date}\r\ncontent-length: {length}\r\n\r\n{body}");
-        self.0.lock().unwrap().0.insert(path.to_owned(), answer);
+        self.0.lock().unwrap().answers.insert(path.to_owned(), answer);
     }
 
     fn hangs(&self, path: &str) {
-        self.0.lock().unwrap().0.insert(path.to_owned(), String::new());
+        self.0.lock().unwrap().answers.insert(path.to_owned(), String::new());
     }
 
     fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap().1)
+        std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 
     async fn answer(self, mut stream: tokio::net::TcpStream) {
@@ -69,8 +76,8 @@ impl Script {
         let path = path.trim_end_matches(" HTTP/1.1").to_owned();
         let answer = {
             let mut script = self.0.lock().unwrap();
-            script.1.push(path.clone());
-            let longest = script.0.iter().rev().find(|(start, _)| path.starts_with(start.as_str()));
+            script.asked.push(path.clone());
+            let longest = script.answers.iter().rev().find(|(start, _)| path.starts_with(start.as_str()));
             longest.map(|(_, answer)| answer.clone())
         };
         match answer.as_deref() {
