@@ -310,13 +310,13 @@ impl Probe {
     fn start_proxmox(&mut self) {
         let (crew, host, settings) = (Arc::clone(&self.crew), self.host.clone(), self.settings.proxmox.clone());
         let memory = Arc::clone(&self.last_asked_proxmox);
-        let every = Duration::from_secs(settings.interval_secs);
+        let every = self.every(Duration::from_secs(settings.interval_secs));
         self.proxmox.start(every, pve::LIMIT + GRACE, || ask_proxmox(crew, host, settings, memory));
     }
 
     fn start_kubernetes(&mut self) {
         let (settings, crew, host) = (Arc::clone(&self.settings), Arc::clone(&self.crew), self.host.clone());
-        let every = Duration::from_secs(settings.kubernetes.interval_secs);
+        let every = self.every(Duration::from_secs(settings.kubernetes.interval_secs));
         let ask = || ask_kubernetes(crew, host, settings);
         self.kubernetes.start(every, kubernetes::LIMIT + GRACE, ask);
     }

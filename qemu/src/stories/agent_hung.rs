@@ -118,8 +118,7 @@ fn interval_seconds(collector: &str) -> f64 {
     match collector {
         "inventory" => 3600.0,
         "smart" => 300.0,
-        "ceph" | "proxmox" | "zpool" => 30.0,
-        "ceph" | "kubernetes" | "zpool" => 30.0,
+        "ceph" | "kubernetes" | "proxmox" | "zpool" => 30.0,
         "corosync" => 15.0,
         _ => 0.0,
     }

@@ -177,7 +177,8 @@ async fn stands_still(scene: &Scene, fleet: &Fleet, operator: &Operator) -> Resu
 /// The gate of a node says no, with these words among its reasons.
 async fn is_shut(scene: &Scene, operator: &Operator, node: &str, words: &str) -> Result<()> {
     let mut last = String::new();
-    let shut = until(&format!("the gate of {node} to be shut: {words}"), SEEN_LIMIT, async || {
+    let what = format!("the gate of {node} to be shut: {words}");
+    let shut = until(&what, SEEN_LIMIT, async || {
         let said = operator.run(&["gate", node]).await?;
         last = String::from_utf8_lossy(&said.stdout).into_owned();
         // Its lines are folded for the terminal.

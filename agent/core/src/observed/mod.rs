@@ -239,6 +239,9 @@ macro_rules! for_each_sample {
         }
         {
             let ($name, $sample) = ("proxmox", &observed.proxmox);
+            $body
+        }
+        {
             let ($name, $sample) = ("kubernetes", &observed.kubernetes);
             $body
         }
