@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hardstand_core::observed::{
-    BackupSeen, CephCluster, Clock, Corosync, Cpu, Disk, Filesystem, Inventory, IscsiSessions, IscsiTarget, Kernel,
-    KubernetesCluster, MdArray, Memory, Moment, MultipathMap, Nic, Packages, Pressure, PveNode, Sensor, ServiceAnswer,
-    Smart, Units, ZfsPool, ZpoolReport,
+    BackupSeen, CephCluster, Clock, Corosync, Cpu, Disk, Filesystem, HardwareErrors, Inventory, Ipmi, IscsiSessions,
+    IscsiTarget, Kernel, KubernetesCluster, MdArray, Memory, Moment, MultipathMap, Nic, Packages, PciDevice, Pressure,
+    PveNode, Sensor, ServiceAnswer, Smart, Units, Watchdog, ZfsPool, ZpoolReport,
 };
 use hardstand_core::settings::{BackupKind, BackupSettings, ProxmoxSettings, ServiceSettings};
 use hardstand_core::{Observed, Settings};
@@ -30,7 +30,9 @@ use crate::host::clock::{boottime, probe_clock};
 use crate::host::disks::KnownDisks;
 use crate::host::filesystems::{Gauges, probe_filesystems};
 use crate::host::hardware::probe_inventory;
+use crate::host::hardware_errors::probe_errors;
 use crate::host::https::{Authorities, late};
+use crate::host::ipmi::{LastLog, probe_ipmi};
 use crate::host::iscsi;
 use crate::host::iscsi_target::probe_targets;
 use crate::host::kubernetes::access::Access;
@@ -40,12 +42,14 @@ use crate::host::md::probe_arrays;
 use crate::host::multipath;
 use crate::host::nics::KnownNics;
 use crate::host::packages::PackageFiles;
+use crate::host::pci::KnownPci;
 use crate::host::proxmox::ask as pve;
 use crate::host::quorum;
 use crate::host::sensors::probe_sensors;
 use crate::host::services::{needs_authorities, probe_service};
 use crate::host::smart::probe_smart;
 use crate::host::systemd::ServiceManager;
+use crate::host::watchdog::probe_watchdogs;
 use crate::host::zfs::{probe_pools, probe_report};
 use crate::host::{Host, HostError};
 use each::Each;
@@ -70,6 +74,17 @@ const ZPOOL_DEADLINE: Duration = Duration::from_secs(30);
 const COROSYNC_INTERVAL: Duration = Duration::from_secs(15);
 /// What asking corosync may take: each of the two programs is ended before the half of this.
 const COROSYNC_DEADLINE: Duration = Duration::from_secs(9);
+/// Between two looks at the kernel's log: longer than the helper stays for, so that it is not kept by them.
+const HARDWARE_ERRORS_INTERVAL: Duration = Duration::from_secs(120);
+/// What that may take: a verb of the helper, and its start.
+const HARDWARE_ERRORS_DEADLINE: Duration = Duration::from_secs(12);
+/// Between two questions to the board's controller, which is slow and has other things to do.
+const IPMI_INTERVAL: Duration = Duration::from_secs(120);
+/// What asking it may take: a few seconds as a rule, some more the first time. The helper gives up later, and until then what
+/// it said last is shown as old.
+const IPMI_DEADLINE: Duration = Duration::from_secs(30);
+/// Between two looks at PCI devices: some hundred files on a large host, and links and cards do not change by the second.
+const PCI_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two looks at a certificate: one that was renewed is seen after this.
 const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(300);
 /// What is given beyond a limit of its own to what ends itself.
@@ -95,6 +110,7 @@ pub(crate) struct Probe {
     pressure_files: Arc<Mutex<PressureFiles>>,
     kernel_files: Arc<Mutex<KernelFiles>>,
     known_nics: Arc<Mutex<KnownNics>>,
+    known_pci: Arc<Mutex<KnownPci>>,
     known_disks: Arc<Mutex<KnownDisks>>,
     package_files: Arc<Mutex<PackageFiles>>,
     inventory: Turn<Inventory>,
@@ -105,6 +121,11 @@ pub(crate) struct Probe {
     memory: Turn<Memory>,
     pressure: Turn<Pressure>,
     sensors: Turn<Vec<Sensor>>,
+    pci: Turn<Vec<PciDevice>>,
+    hardware_errors: Turn<HardwareErrors>,
+    ipmi: Turn<Option<Ipmi>>,
+    last_ipmi_log: Arc<LastLog>,
+    watchdogs: Turn<Vec<Watchdog>>,
     filesystems: Turn<Vec<Filesystem>>,
     nics: Turn<Vec<Nic>>,
     zfs: Turn<Option<Vec<ZfsPool>>>,
@@ -143,6 +164,7 @@ impl Probe {
             pressure_files: Arc::default(),
             kernel_files: Arc::default(),
             known_nics: Arc::default(),
+            known_pci: Arc::default(),
             known_disks: Arc::default(),
             package_files: Arc::default(),
             inventory: Turn::default(),
@@ -152,6 +174,11 @@ impl Probe {
             memory: Turn::default(),
             pressure: Turn::default(),
             sensors: Turn::default(),
+            pci: Turn::default(),
+            hardware_errors: Turn::default(),
+            ipmi: Turn::default(),
+            last_ipmi_log: Arc::default(),
+            watchdogs: Turn::default(),
             filesystems: Turn::default(),
             nics: Turn::default(),
             zfs: Turn::default(),
@@ -208,12 +235,15 @@ impl Probe {
         self.settle().await;
         // Last and alone: it reads hundreds of files, and on a slow machine that is booting it would make others late.
         self.start_inventory();
+        self.start_hardware();
         self.start_ceph();
         self.start_proxmox();
         self.start_kubernetes();
         self.inventory.settle_in_background().await;
         self.smart.settle_in_background().await;
         self.zpool.settle_in_background().await;
+        self.hardware_errors.settle_in_background().await;
+        self.ipmi.settle_in_background().await;
         self.services.settle().await;
         self.certificates.settle().await;
         self.backups.settle().await;
@@ -299,6 +329,16 @@ impl Probe {
         }
     }
 
+    /// What the helper reads of the hardware. Other than disks and pools, there is nothing to hasten it.
+    fn start_hardware(&mut self) {
+        let (host, helper) = (self.host.clone(), self.helper.clone());
+        self.hardware_errors.start(HARDWARE_ERRORS_INTERVAL, HARDWARE_ERRORS_DEADLINE, || async move {
+            probe_errors(&host, &helper).await
+        });
+        let (host, helper, last) = (self.host.clone(), self.helper.clone(), Arc::clone(&self.last_ipmi_log));
+        self.ipmi.start(IPMI_INTERVAL, IPMI_DEADLINE, || async move { probe_ipmi(&host, &helper, &last).await });
+    }
+
     /// Ceph's tool needs a second of a processor for its start alone, so it runs beside nothing that is in a hurry.
     fn start_ceph(&mut self) {
         let (host, settings) = (self.host.clone(), Arc::clone(&self.settings));
@@ -330,6 +370,9 @@ impl Probe {
         self.pressure
             .start_job(EACH_PASS, deadline, || on_crew_with(crew, host, &self.pressure_files, PressureFiles::probe));
         self.sensors.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_sensors));
+        self.watchdogs.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_watchdogs));
+        let known = &self.known_pci;
+        self.pci.start_job(PCI_INTERVAL, deadline, || on_crew_with(crew, host, known, KnownPci::probe));
         self.zfs.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_pools));
         self.iscsi.start_job(EACH_PASS, deadline, || on_crew(crew, host, iscsi::sysfs::probe_sessions));
         self.iscsi_target.start_job(EACH_PASS, deadline, || on_crew(crew, host, probe_targets));
@@ -363,6 +406,8 @@ impl Probe {
         self.memory.settle().await;
         self.pressure.settle().await;
         self.sensors.settle().await;
+        self.pci.settle().await;
+        self.watchdogs.settle().await;
         self.iscsi.settle().await;
         self.iscsi_target.settle().await;
         self.multipath.settle().await;
@@ -386,6 +431,10 @@ impl Probe {
             memory: self.memory.sample(),
             pressure: self.pressure.sample(),
             sensors: self.sensors.sample(),
+            pci: self.pci.sample(),
+            hardware_errors: self.hardware_errors.sample(),
+            ipmi: self.ipmi.sample(),
+            watchdogs: self.watchdogs.sample(),
             filesystems: self.filesystems.sample(),
             nics: self.nics.sample(),
             zfs: self.zfs.sample(),

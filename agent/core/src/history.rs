@@ -5,6 +5,7 @@
 //! touched for an hour is dropped. Disks stay until they are forgotten on purpose, best values until the next boot.
 
 mod availability;
+mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub use availability::LONGEST_SECONDS;
 use availability::{Availability, Share};
+use ledger::Ledger;
 
 use crate::Severity;
-use crate::observed::{Disk, Moment};
+use crate::observed::{Disk, Moment, PciLink};
 
 /// Steps in which the rises of a counter are added up, per window: keeps a window of a day at 96 numbers.
 const BUCKETS_PER_WINDOW: f64 = 96.0;
@@ -45,6 +47,10 @@ pub struct History {
     acknowledged: BTreeMap<String, Known>,
     /// When something that should happen from time to time did last, seconds since 1970; or was first looked for.
     dates: BTreeMap<String, u64>,
+    /// The best link that each PCI device had, by address. It outlasts reboots: a link may come up worse after one.
+    links: BTreeMap<String, (String, BestLink)>,
+    /// What was counted in logs that others write, by [`Log`].
+    ledgers: BTreeMap<String, Ledger>,
     /// For how long each declared service answered.
     availability: BTreeMap<String, Availability>,
     /// Why there is no older memory, where there should be one. Said until the next start.
@@ -100,6 +106,41 @@ pub struct KnownDisk {
     pub last_seen_unix_seconds: u64,
 }
 
+/// A log that others write and overwrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// The kernel's. It begins anew with each boot.
+    Kernel,
+    /// That of the board's controller. A person may clear it.
+    Ipmi,
+}
+
+impl Log {
+    /// The word used in the memory.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Ipmi => "ipmi",
+        }
+    }
+}
+
+/// The most that a link had, each for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BestLink {
+    /// Lanes.
+    pub width: u64,
+    /// Millions of transfers per second and lane.
+    pub megatransfers: u64,
+}
+
+impl BestLink {
+    /// As it is now.
+    pub(crate) fn of(link: PciLink) -> Self {
+        Self { width: link.width, megatransfers: link.megatransfers }
+    }
+}
+
 /// What is missed once it is gone, until a person says that it was taken away on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thing {
@@ -117,12 +158,14 @@ pub enum Thing {
     Node,
     /// An initiator at an iSCSI target of this node, by both names.
     Initiator,
+    /// What the link of a PCI device had at best, by the device's address.
+    Link,
 }
 
 impl Thing {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Disk, Self::Session, Self::Pool, Self::Map, Self::Array, Self::Node, Self::Initiator];
+    pub const ALL: [Self; 8] =
+        [Self::Disk, Self::Session, Self::Pool, Self::Map, Self::Array, Self::Node, Self::Initiator, Self::Link];
 
     /// The word used on the command line and in the memory.
     pub fn word(self) -> &'static str {
@@ -134,6 +177,7 @@ impl Thing {
             Self::Array => "array",
             Self::Node => "node",
             Self::Initiator => "initiator",
+            Self::Link => "link",
         }
     }
 }
@@ -168,6 +212,7 @@ impl History {
             self.last_touched.clear();
             self.trends.clear();
             self.best.clear();
+            self.ledgers.remove(Log::Kernel.word());
             self.availability.values_mut().for_each(Availability::reboot);
         }
         boot_id.clone_into(&mut self.boot_id);
@@ -301,6 +346,44 @@ impl History {
         *best
     }
 
+    /// Counts the entries of a log that are new, each under its key. `next` is the number that its next entry will have.
+    pub(crate) fn enter(&mut self, log: Log, entries: impl IntoIterator<Item = (u64, String)>, next: u64) {
+        self.ledgers.entry(log.word().to_owned()).or_default().enter(entries, next);
+    }
+
+    /// The same for a log that is older than our interest: at the first look nothing in it is new. It may have been cleared,
+    /// and then numbers its entries anew.
+    pub(crate) fn enter_from_now(&mut self, log: Log, entries: impl IntoIterator<Item = (u64, String)>, next: u64) {
+        let ledger = self.ledgers.entry(log.word().to_owned()).or_default();
+        match ledger.next() {
+            0 => ledger.enter([], next),
+            before if next < before => ledger.begin_anew(entries, next),
+            _ => ledger.enter(entries, next),
+        }
+    }
+
+    /// The number of the first entry of a log that was not counted yet; 0 before the first look.
+    pub(crate) fn next_of(&self, log: Log) -> u64 {
+        self.ledgers.get(log.word()).map_or(0, Ledger::next)
+    }
+
+    /// What was counted in a log.
+    pub(crate) fn counted(&self, log: Log) -> impl Iterator<Item = (&str, u64)> {
+        let counts = self.ledgers.get(log.word()).into_iter().flat_map(Ledger::counts);
+        counts.map(|(key, count)| (key.as_str(), *count))
+    }
+
+    /// The best link that this device ever had, this one included. Another device at its address begins anew.
+    pub(crate) fn best_link(&mut self, address: &str, id: &str, now: BestLink) -> BestLink {
+        let (of, best) = self.links.entry(address.to_owned()).or_insert_with(|| (id.to_owned(), now));
+        if of != id {
+            (*of, *best) = (id.to_owned(), now);
+        }
+        best.width = best.width.max(now.width);
+        best.megatransfers = best.megatransfers.max(now.megatransfers);
+        *best
+    }
+
     /// Seconds until `value` reaches 0 at its rate over the last hours; `None` while it does not fall or has been
     /// watched for less than `least_seconds`.
     pub(crate) fn empty_in(&mut self, key: &str, value: f64, least_seconds: f64) -> Option<f64> {
@@ -363,13 +446,14 @@ impl History {
 
     /// What is missed once it is gone, in its order: keys of disks, then the other things.
     pub fn remembered(&self) -> impl Iterator<Item = &String> {
-        self.disks.keys().chain(self.things.keys())
+        self.disks.keys().chain(self.things.keys()).chain(self.links.keys())
     }
 
     /// Forgets what was taken away on purpose. Says whether it was remembered.
     pub fn forget(&mut self, kind: Thing, name: &str) -> bool {
         match kind {
             Thing::Disk => self.disks.remove(name).is_some(),
+            Thing::Link => self.links.remove(name).is_some(),
             other => self.things.remove(&format!("{} {name}", other.word())).is_some(),
         }
     }

@@ -264,6 +264,8 @@ pub enum Expected {
     Multipath,
     /// A host of Proxmox VE.
     Proxmox,
+    /// A watchdog that somebody feeds.
+    Watchdog,
     /// An imported ZFS pool.
     Zfs,
 }
@@ -279,6 +281,7 @@ impl Expected {
             Self::Kubernetes => "kubernetes",
             Self::Multipath => "multipath",
             Self::Proxmox => "proxmox",
+            Self::Watchdog => "watchdog",
             Self::Zfs => "zfs",
         }
     }

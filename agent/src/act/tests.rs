@@ -48,6 +48,7 @@ fn well() -> Health {
         findings: Vec::new(),
         collectors: Vec::new(),
         services: Vec::new(),
+        errors: Vec::new(),
     }
 }
 

@@ -40,6 +40,13 @@ pub(super) enum ForgetCommand {
         #[command(flatten)]
         socket: SocketArgs,
     },
+    /// What the link of a PCI device was at best: it was moved to another slot.
+    Link {
+        /// The device's address, as hardstand health names it.
+        name: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
     /// A multipath map that was taken away for good.
     Map {
         /// Its name.
@@ -71,6 +78,7 @@ pub(super) fn run(command: &ForgetCommand) -> anyhow::Result<()> {
         ForgetCommand::Array { name, socket } => (Thing::Array, name, socket),
         ForgetCommand::Node { name, socket } => (Thing::Node, name, socket),
         ForgetCommand::Initiator { name, socket } => (Thing::Initiator, name, socket),
+        ForgetCommand::Link { name, socket } => (Thing::Link, name, socket),
         ForgetCommand::Map { name, socket } => (Thing::Map, name, socket),
         ForgetCommand::Session { name, socket } => (Thing::Session, name, socket),
     };

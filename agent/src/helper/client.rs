@@ -14,7 +14,8 @@ use tokio::sync::Semaphore;
 use super::ground::Rooms;
 use super::verbs::Verbs;
 use super::wire::{
-    Answer, DiskName, DmiSerials, Outcome, REPLY_LIMIT, SmartAnswer, Verb, ZpoolAnswer, read_reply, write_request,
+    Answer, DiskName, DmiSerials, IpmiAnswer, KernelLog, Outcome, REPLY_LIMIT, SmartAnswer, Verb, ZpoolAnswer,
+    read_reply, write_request,
 };
 use crate::host::HostError;
 
@@ -187,6 +188,39 @@ impl Client {
         match self.ask(Verb::Zpool {}).await? {
             Answer::Zpool(answer) => Ok(answer),
             other => Err(mismatch("zpool", &other).into()),
+        }
+    }
+
+    /// Reads what the kernel's log tells of errors of the hardware.
+    ///
+    /// # Errors
+    /// The helper does not answer, or may not read the log.
+    pub(crate) async fn kernel_log(&self) -> Result<KernelLog, HostError> {
+        match self.ask(Verb::KernelLog {}).await? {
+            Answer::KernelLog(log) => Ok(log),
+            other => Err(mismatch("kernel_log", &other).into()),
+        }
+    }
+
+    /// Asks the board's controller for its sensors, and how full its log is.
+    ///
+    /// # Errors
+    /// [`AskError::Missing`] where the tools are not installed; the others where it does not answer.
+    pub(crate) async fn ipmi(&self) -> Result<IpmiAnswer, AskError> {
+        match self.ask(Verb::Ipmi {}).await? {
+            Answer::Ipmi(answer) => Ok(answer),
+            other => Err(mismatch("ipmi", &other)),
+        }
+    }
+
+    /// Reads entries of the controller's log: those after this one, or else the newest.
+    ///
+    /// # Errors
+    /// The helper does not answer, or the controller does not answer it.
+    pub(crate) async fn ipmi_events(&self, after: Option<u16>) -> Result<String, HostError> {
+        match self.ask(Verb::IpmiEvents { after }).await? {
+            Answer::Lines(text) => Ok(text),
+            other => Err(mismatch("ipmi_events", &other).into()),
         }
     }
 

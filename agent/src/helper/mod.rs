@@ -18,6 +18,8 @@ mod drain;
 mod errand;
 mod ground;
 mod hooks;
+mod ipmi;
+mod kernel_log;
 mod meaning;
 mod patch;
 mod reboot;

@@ -9,7 +9,7 @@ use hardstand_exec::Run;
 
 use super::ground::{Done, Ground, No, Rooms, outcome};
 use super::wire::{Answer, DiskName, DmiSerials, OUTPUT_LIMIT, Outcome, SmartAnswer, Verb};
-use super::{drain, hooks, patch, reboot, zpool};
+use super::{drain, hooks, ipmi, kernel_log, patch, reboot, zpool};
 use crate::host::hardware::{efi, machine, smbios};
 use crate::host::systemd::jobs::Jobs;
 use crate::host::{Host, HostError, smart};
@@ -52,6 +52,12 @@ impl Verbs {
                 Verb::BootEntries {} => self.read(|host| efi::boot_entries(host).map(Answer::BootEntries)).await,
                 Verb::Dimms {} => self.read(|host| smbios::dimms(host).map(Answer::Dimms)).await,
                 Verb::DmiSerials {} => self.read(|host| Ok(Answer::DmiSerials(dmi_serials(host)))).await,
+                Verb::KernelLog {} => self.kernel_log().await,
+                Verb::Ipmi {} => ipmi::told(&self.host, &self.ground.rooms.state, |name| self.program(name)).await,
+                Verb::IpmiEvents { after } => {
+                    let program = self.program(crate::host::ipmi::LOG);
+                    ipmi::events(&self.host, &self.ground.rooms.state, program, after).await
+                }
                 Verb::Zpool {} => zpool::report(&self.host, self.program("zpool")).await,
                 other => outcome(self.change(other).await),
             }
@@ -91,9 +97,14 @@ impl Verbs {
             Verb::Reboot { errand, permit, kind, kernel } => {
                 reboot::reboot(ground, &errand, &permit, kind, kernel.as_ref()).await
             }
-            Verb::Smart { .. } | Verb::BootEntries {} | Verb::Dimms {} | Verb::DmiSerials {} | Verb::Zpool {} => {
-                Err(No::Failed("this verb changes nothing".to_owned()))
-            }
+            Verb::Smart { .. }
+            | Verb::BootEntries {}
+            | Verb::Dimms {}
+            | Verb::DmiSerials {}
+            | Verb::KernelLog {}
+            | Verb::Ipmi {}
+            | Verb::IpmiEvents { .. }
+            | Verb::Zpool {} => Err(No::Failed("this verb changes nothing".to_owned())),
         }
     }
 
@@ -104,6 +115,17 @@ impl Verbs {
             Ok(Ok(answer)) => Outcome::Done(answer),
             Ok(Err(error)) => Outcome::Failed { why: error.to_string() },
             Err(error) => Outcome::Failed { why: format!("reading ended early: {error}") },
+        }
+    }
+
+    async fn kernel_log(&self) -> Outcome {
+        match self.read(|host| kernel_log::read(host).map(Answer::KernelLog)).await {
+            Outcome::Failed { why } => {
+                let next = "the helper needs CAP_SYSLOG and /dev/kmsg for it, as its shipped unit gives: systemctl cat \
+                            hardstand-helper";
+                Outcome::Failed { why: format!("{why}; {next}") }
+            }
+            read => read,
         }
     }
 

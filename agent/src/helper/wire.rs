@@ -9,7 +9,7 @@ use hardstand_core::plan::{RebootKind, Updates};
 use serde::{Deserialize, Serialize};
 
 use super::errand::{Deed, Digest, Errand, Permit, Point, Release};
-use super::zpool;
+use super::{ipmi, zpool};
 
 /// The version both sides must speak.
 pub(super) const VERSION: u32 = 1;
@@ -35,6 +35,12 @@ pub(crate) enum Verb {
     DmiSerials {},
     /// Ask ZFS for the state of all pools.
     Zpool {},
+    /// Read what the kernel's log tells of errors of the hardware.
+    KernelLog {},
+    /// Ask the board's controller for its sensors, and how full its log is.
+    Ipmi {},
+    /// Read entries of the controller's log: those after this one, or else the newest.
+    IpmiEvents { after: Option<u16> },
     /// Refresh the package lists. Not more often than once a minute.
     Refresh {},
     /// Resolve what would be installed now, and what it means.
@@ -70,8 +76,9 @@ impl Verb {
     pub(super) fn deadline(&self) -> Duration {
         match self {
             Self::Smart { .. } => Duration::from_secs(20),
-            Self::BootEntries {} | Self::Dimms {} | Self::DmiSerials {} => Duration::from_secs(5),
+            Self::BootEntries {} | Self::Dimms {} | Self::DmiSerials {} | Self::KernelLog {} => Duration::from_secs(5),
             Self::Zpool {} => zpool::DEADLINE,
+            Self::Ipmi {} | Self::IpmiEvents { .. } => ipmi::DEADLINE,
             // The lists of three archives over a slow line, retried twice.
             Self::Refresh {} => Duration::from_secs(600),
             // Two runs of the resolver; on an emulated machine one takes 20 s.
@@ -92,6 +99,9 @@ impl Verb {
             Self::Dimms {} => "dimms",
             Self::DmiSerials {} => "dmi_serials",
             Self::Zpool {} => "zpool",
+            Self::KernelLog {} => "kernel_log",
+            Self::Ipmi {} => "ipmi",
+            Self::IpmiEvents { .. } => "ipmi_events",
             Self::Refresh {} => "refresh",
             Self::Plan {} => "plan",
             Self::Attempts { .. } => "attempts",
@@ -134,6 +144,8 @@ pub(crate) enum Answer {
     Dimms(Vec<Dimm>),
     DmiSerials(DmiSerials),
     Zpool(ZpoolAnswer),
+    KernelLog(KernelLog),
+    Ipmi(IpmiAnswer),
     /// Begun, or ended, as asked.
     Begun {},
     Updates(Updates),
@@ -154,6 +166,8 @@ impl Answer {
             Self::Dimms(_) => "dimms",
             Self::DmiSerials(_) => "dmi_serials",
             Self::Zpool(_) => "zpool",
+            Self::KernelLog(_) => "kernel_log",
+            Self::Ipmi(_) => "ipmi",
             Self::Begun {} => "begun",
             Self::Updates(_) => "updates",
             Self::Attempts(_) => "attempts",
@@ -209,6 +223,26 @@ pub(crate) struct ZpoolAnswer {
     pub(crate) is_json: bool,
     /// `zpool list`, for scripts.
     pub(crate) list: String,
+}
+
+/// What FreeIPMI's tools said. It is parsed by the caller, who has no privileges to lose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IpmiAnswer {
+    /// `ipmi-sensors`.
+    pub(crate) sensors: String,
+    /// `ipmi-sel --info`.
+    pub(crate) log: String,
+}
+
+/// What the kernel's log holds. It is read by the caller, who has no privileges to lose.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct KernelLog {
+    /// The number of the oldest line that is still there.
+    pub(crate) first: u64,
+    /// The number that the next line will have.
+    pub(crate) next: u64,
+    /// The lines that tell of hardware, each by its number.
+    pub(crate) lines: Vec<(u64, String)>,
 }
 
 /// What `/sys/class/dmi/id` shows to root alone.

@@ -20,16 +20,21 @@ pub(crate) struct Captured {
 impl Captured {
     pub(crate) fn unpack(tree: &str) -> Self {
         let captured = Self { dir: TempDir::new().unwrap() };
+        captured.add(tree);
+        captured
+    }
+
+    /// Unpacks more into it.
+    pub(crate) fn add(&self, tree: &str) {
         for line in tree.lines() {
             let (entry, value) = line.split_once('\t').unwrap();
             let (kind, path) = entry.split_once(' ').unwrap();
             match kind {
-                "f" => captured.write(path, &unescaped(value)),
-                "l" => captured.link(path, value),
+                "f" => self.write(path, &unescaped(value)),
+                "l" => self.link(path, value),
                 other => panic!("unknown kind of entry {other:?}"),
             }
         }
-        captured
     }
 
     pub(crate) fn empty() -> Self {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::captured::{Captured, Q35};
-use super::{Host, disks, hardware, load, nics, sensors};
+use super::{Host, disks, hardware, load, nics, pci, sensors, watchdog};
 use crate::helper::{Client, captured_client};
 
 /// Rounds of damage; each damages up to [`MOST_FILES`] files of a whole tree.
@@ -50,14 +50,40 @@ fn pass(host: &Host, client: &Client, runtime: &tokio::runtime::Runtime, known: 
     errors += usize::from(load::PressureFiles::default().probe(host).is_err());
     errors += usize::from(nics::KnownNics::default().probe(host).is_err());
     errors += usize::from(sensors::probe_sensors(host).is_err());
+    errors += usize::from(pci::KnownPci::default().probe(host).is_err());
+    errors += usize::from(watchdog::probe_watchdogs(host).is_err());
     errors += usize::from(known.probe(host).is_err());
     errors += usize::from(runtime.block_on(hardware::probe_inventory(host, client)).is_err());
     errors
 }
 
+/// What an emulated machine does not have, in the kernel's form.
+fn hardware_beyond_the_recording(tree: &Captured) {
+    for (path, text) in [
+        ("sys/bus/pci/devices/0000:41:00.0/vendor", "0x144d"),
+        ("sys/bus/pci/devices/0000:41:00.0/device", "0xa80a"),
+        ("sys/bus/pci/devices/0000:41:00.0/class", "0x010802"),
+        ("sys/bus/pci/devices/0000:41:00.0/current_link_width", "4"),
+        ("sys/bus/pci/devices/0000:41:00.0/max_link_width", "4"),
+        ("sys/bus/pci/devices/0000:41:00.0/current_link_speed", "16.0 GT/s PCIe"),
+        ("sys/bus/pci/devices/0000:41:00.0/max_link_speed", "16.0 GT/s PCIe"),
+        ("sys/bus/pci/devices/0000:41:00.0/aer_dev_correctable", "RxErr 2\nTOTAL_ERR_COR 2"),
+        ("sys/bus/pci/devices/0000:41:00.0/aer_dev_nonfatal", "DLP 0\nTOTAL_ERR_NONFATAL 0"),
+        ("sys/bus/pci/devices/0000:41:00.0/aer_dev_fatal", "DLP 0\nTOTAL_ERR_FATAL 0"),
+        ("sys/class/watchdog/watchdog0/state", "active"),
+        ("sys/class/watchdog/watchdog0/timeout", "30"),
+        ("sys/devices/system/edac/mc/mc0/csrow0/ue_count", "0"),
+        ("sys/devices/system/edac/mc/mc0/csrow0/ch0_ce_count", "0"),
+        ("sys/devices/system/node/node0/memory_failure/total", "0"),
+    ] {
+        tree.write(path, format!("{text}\n").as_bytes());
+    }
+}
+
 #[test]
 fn a_pass_over_garbage_never_panics() {
     let tree = Captured::unpack(Q35);
+    hardware_beyond_the_recording(&tree);
     let host = tree.host();
     let client = captured_client(tree.host(), PathBuf::from("/nonexistent"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

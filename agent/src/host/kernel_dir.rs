@@ -66,6 +66,7 @@ impl KernelDir {
     }
 
     fn at(path: PathBuf) -> Result<Self, HostError> {
+        count_opening();
         match open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
             Ok(fd) => Ok(Self { fd, path, kept: None }),
             Err(errno) => Err(HostError::Read { path, source: errno.into() }),
@@ -74,6 +75,7 @@ impl KernelDir {
 
     /// A directory in this one; `None` when it is not there (any more).
     pub(crate) fn below(&self, name: &str) -> Option<Self> {
+        count_opening();
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = openat(&self.fd, name, flags, Mode::empty()).ok()?;
         Some(Self { fd, path: self.path.join(name), kept: None })
@@ -94,6 +96,7 @@ impl KernelDir {
     pub(crate) fn names(&self) -> Result<Vec<String>, HostError> {
         let failed = |source| HostError::Read { path: self.path.clone(), source };
         let mut names = Vec::new();
+        count_opening();
         for entry in std::fs::read_dir(&self.path).map_err(failed)? {
             // The kernel's names are ASCII; another name cannot be one of those we look for.
             if let Ok(name) = entry.map_err(failed)?.file_name().into_string() {
@@ -119,6 +122,7 @@ impl KernelDir {
             return Ok(use_bytes(&page[..read]));
         }
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        count_opening();
         let file = openat(&self.fd, name, flags, Mode::empty())?;
         let read = nix::unistd::read(&file, &mut page)?;
         if let Some(kept) = &self.kept {
@@ -186,6 +190,23 @@ impl KernelDir {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    static OPENED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many times something was opened on this thread.
+#[cfg(test)]
+pub(crate) fn opened() -> u64 {
+    OPENED.get()
+}
+
+/// For tests of what a pass costs; nothing in the product.
+fn count_opening() {
+    #[cfg(test)]
+    OPENED.set(OPENED.get() + 1);
+}
+
 /// Reads a file that is open; `None` when none is or it gives an error. Then it is closed, to be opened anew: the
 /// attribute may be another one by now.
 fn read_kept(kept: &mut Vec<(String, OwnedFd)>, name: &str, page: &mut [u8]) -> Option<usize> {
@@ -211,6 +232,7 @@ impl ProcFile {
             Some(length) => length,
             None => {
                 self.open = None;
+                count_opening();
                 let file = File::open(host.path(self.relative)).map_err(failed)?;
                 let length = read_from_start(&file, &mut self.bytes).map_err(failed)?;
                 self.open = Some(file);

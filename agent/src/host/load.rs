@@ -115,6 +115,7 @@ impl MemoryFiles {
             fields: parse_meminfo(self.meminfo.read(host)?)?,
             oom_kills: parse_vmstat(self.vmstat.read(host)?)?.oom_kill,
             dimm_errors: dimm_errors(host)?,
+            bad_pages: bad_pages(host)?,
         })
     }
 }
@@ -336,13 +337,50 @@ fn dimm_errors(host: &Host) -> Result<Vec<DimmErrors>, HostError> {
         if rows.len() == before {
             for row in names.iter().filter(|name| is_numbered(name, "csrow")) {
                 let Some(counters) = dir.below(row) else { continue };
-                let label = counters.text("ch0_dimm_label").unwrap_or_default();
-                let counts = (counters.required("ce_count")?, counters.required("ue_count")?);
-                rows.push((controller.clone(), row.clone(), label, counts.0, counts.1));
+                rows.extend(row_errors(&counters, &controller, row)?);
             }
         }
         if let (Some(corrected), Some(uncorrected)) = (dir.number("ce_noinfo_count"), dir.number("ue_noinfo_count")) {
             rows.push((controller, "unplaced".to_owned(), String::new(), corrected, uncorrected));
+        }
+    }
+    Ok(rows)
+}
+
+/// A row of chips on an old driver. Each of its channels is a DIMM, and counts what was corrected; what could not be was
+/// on all of them at once, so it is the row's.
+fn row_errors(counters: &KernelDir, controller: &str, row: &str) -> Result<Vec<DimmErrors>, HostError> {
+    let names = counters.names()?;
+    let channels =
+        names.iter().filter_map(|name| name.strip_suffix("_ce_count").filter(|name| is_numbered(name, "ch")));
+    let mut rows = Vec::new();
+    for channel in channels {
+        let label = counters.text(&format!("{channel}_dimm_label")).unwrap_or_default();
+        let corrected = counters.required(&format!("{channel}_ce_count"))?;
+        rows.push((controller.to_owned(), format!("{row}/{channel}"), label, corrected, 0));
+    }
+    let uncorrected = counters.required("ue_count")?;
+    match rows.as_mut_slice() {
+        [] => {
+            let label = counters.text("ch0_dimm_label").unwrap_or_default();
+            rows.push((controller.to_owned(), row.to_owned(), label, counters.required("ce_count")?, uncorrected));
+        }
+        [only] => only.4 = uncorrected,
+        _ => rows.push((controller.to_owned(), row.to_owned(), String::new(), 0, uncorrected)),
+    }
+    Ok(rows)
+}
+
+/// Per memory node, as [`Memory::bad_pages`] has them.
+fn bad_pages(host: &Host) -> Result<Vec<(u32, String, u64)>, HostError> {
+    let mut rows = Vec::new();
+    let Some(nodes) = KernelDir::open_if_there(host, "sys/devices/system/node")? else { return Ok(rows) };
+    for name in nodes.names()?.into_iter().filter(|name| is_numbered(name, "node")) {
+        let number = name.trim_start_matches("node").parse().ok();
+        let (Some(number), Some(dir)) = (number, nodes.below(&format!("{name}/memory_failure"))) else { continue };
+        for result in dir.names()? {
+            let count = dir.required(&result)?;
+            rows.push((number, result, count));
         }
     }
     Ok(rows)

@@ -5,6 +5,8 @@
 
 pub(crate) mod apt;
 pub(crate) mod backups;
+#[cfg(test)]
+mod big;
 pub(crate) mod boot;
 #[cfg(test)]
 pub(crate) mod captured;
@@ -16,7 +18,9 @@ pub(crate) mod filesystems;
 #[cfg(test)]
 mod garbage;
 pub(crate) mod hardware;
+pub(crate) mod hardware_errors;
 pub(crate) mod https;
+pub(crate) mod ipmi;
 pub(crate) mod iscsi;
 pub(crate) mod iscsi_target;
 mod kernel_dir;
@@ -28,6 +32,7 @@ pub(crate) mod needrestart;
 pub(crate) mod nics;
 pub(crate) mod os_release;
 pub(crate) mod packages;
+pub(crate) mod pci;
 pub(crate) mod proxmox;
 pub(crate) mod quorum;
 pub(crate) mod sensors;
@@ -35,6 +40,7 @@ pub(crate) mod services;
 pub(crate) mod smart;
 pub(crate) mod stale;
 pub(crate) mod systemd;
+pub(crate) mod watchdog;
 pub(crate) mod zfs;
 
 use std::path::{Path, PathBuf};

@@ -5,15 +5,17 @@
 use hardstand_core::health::{ServiceRow, ServiceWindow};
 use hardstand_core::observed::Moment;
 use hardstand_core::observed::{
-    BackupCopy, BackupSeen, CephCheck, CephCluster, CephHealth, CephMons, CephOsd, CephOsdTree, CephPgState, CephPgs,
-    CephStatus, CephStop, Clock, Corosync, CorosyncConfig, CorosyncDevice, CorosyncLink, Cpu, CpuInfo, CpuTimes, Disk,
-    DiskId, Dmi, Filesystem, FirmwareType, FluxObject, HalfConfigured, Inventory, IscsiDevice, IscsiSession,
-    IscsiSessions, IscsiTarget, Kernel, KernelImage, KubeBudget, KubeCondition, KubeNode, KubePod, KubeServer,
-    KubernetesCluster, MdArray, Memory, MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState,
-    Packages, PathGroup, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine,
+    AerCounts, BackupCopy, BackupSeen, CephCheck, CephCluster, CephHealth, CephMons, CephOsd, CephOsdTree, CephPgState,
+    CephPgs, CephStatus, CephStop, Clock, Corosync, CorosyncConfig, CorosyncDevice, CorosyncLink, Cpu, CpuInfo,
+    CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, FluxObject, HalfConfigured, HardwareErrors, Inventory, Ipmi,
+    IpmiLog, IpmiSensor, IpmiState, IpmiTold, IscsiDevice, IscsiSession, IscsiSessions, IscsiTarget, Kernel,
+    KernelImage, KubeBudget, KubeCondition, KubeNode, KubePod, KubeServer, KubernetesCluster, MdArray, Memory,
+    MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages, PathGroup, PciDevice,
+    PciErrors, PciLink, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine,
     PveBackups, PveGuestConfig, PveHa, PveHaEntry, PveNode, PveReplication, PveResource, PveResources, PveStorage,
     PveTask, PveUncovered, Quorum, QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind,
-    ServiceAnswer, Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev, ZfsPool, ZpoolReport,
+    ServiceAnswer, Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev, Watchdog, ZfsPool,
+    ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -91,6 +93,7 @@ pub(crate) fn sick() -> Health {
         findings,
         collectors: seen.collectors(),
         services: services(),
+        errors: Vec::new(),
     }
 }
 
@@ -107,6 +110,7 @@ pub(crate) fn healthy() -> Health {
         findings,
         collectors: observed().collectors(),
         services: services(),
+        errors: Vec::new(),
     }
 }
 
@@ -206,6 +210,7 @@ pub(crate) fn observed() -> Observed {
                 ],
                 oom_kills: 1,
                 dimm_errors: vec![("mc0".into(), "dimm0".into(), "DIMM_A1".into(), 2, 0)],
+                bad_pages: vec![(0, "recovered".into(), 1), (0, "total".into(), 1)],
             },
             0.001,
         ),
@@ -232,6 +237,10 @@ pub(crate) fn observed() -> Observed {
             }],
             0.001,
         ),
+        pci: Sample::fresh(vec![pci_device()], 0.002),
+        hardware_errors: Sample::fresh(HardwareErrors::default(), 0.02),
+        ipmi: Sample::fresh(Some(board()), 1.2),
+        watchdogs: Sample::fresh(vec![watchdog()], 0.001),
         filesystems: Sample::fresh(filesystems(), 0.002),
         nics: Sample::fresh(vec![nic("eno1", true), nic("vmbr0", false)], 0.001),
         zpool: Sample::fresh(Some(zpool()), 0.02),
@@ -272,6 +281,46 @@ pub(crate) fn observed() -> Observed {
             ],
             0.2,
         ),
+    }
+}
+
+fn pci_device() -> PciDevice {
+    let counts = AerCounts { total: 3, kinds: vec![("BadDLLP".into(), 3)] };
+    PciDevice {
+        address: "0000:01:00.0".into(),
+        id: "144d:a80a".into(),
+        class: 0x01_0802,
+        driver: Some("nvme".into()),
+        link: Some(PciLink { width: 2, max_width: 4, megatransfers: 16_000, max_megatransfers: 16_000 }),
+        errors: Some(PciErrors { correctable: counts, ..PciErrors::default() }),
+    }
+}
+
+fn board() -> Ipmi {
+    let sensor = |name: &str, kind: &str, reading, event: &str| IpmiSensor {
+        name: name.into(),
+        kind: kind.into(),
+        state: if event == "Redundancy Lost" { IpmiState::Critical } else { IpmiState::Nominal },
+        reading,
+        unit: reading.map(|_| "C".into()),
+        events: vec![event.into()],
+    };
+    let sensors = vec![
+        sensor("CPU1 Temp", "Temperature", Some(45.0), "OK"),
+        sensor("PS Redundancy", "Power Supply", None, "Redundancy Lost"),
+    ];
+    let log = IpmiLog { entries: 8, free_bytes: Some(15_872), ..IpmiLog::default() };
+    Ipmi { told: Reading::Known(IpmiTold { sensors, log }) }
+}
+
+fn watchdog() -> Watchdog {
+    Watchdog {
+        name: "watchdog0".into(),
+        identity: Some("iTCO_wdt".into()),
+        state: Some("active".into()),
+        timeout_seconds: Some(30),
+        no_way_out: Some(false),
+        boot_status: Some(0),
     }
 }
 

@@ -23,7 +23,7 @@ const fn check(name: &'static str, about: &'static str) -> Check {
 }
 
 /// All of them, by name.
-pub const CHECKS: [Check; 105] = [
+pub const CHECKS: [Check; 116] = [
     check("agent.history", "the agent has lost its memory of earlier passes"),
     check("agent.journal", "the agent's journal cannot be used"),
     check("backup.age", "a backup is too old, or there is none"),
@@ -50,6 +50,7 @@ pub const CHECKS: [Check; 105] = [
     check("corosync.quorum", "the cluster has no quorum, or that is not known"),
     check("cpu.busy", "the processors are busy"),
     check("cpu.load", "more wants to run than there are processors"),
+    check("cpu.machine_check", "a processor reports machine checks"),
     check("cpu.microcode", "processors run different microcode"),
     check("cpu.throttled", "processors are slowed down by heat"),
     check("cpu.vulnerability", "the processors are vulnerable"),
@@ -63,8 +64,13 @@ pub const CHECKS: [Check; 105] = [
     check("filesystem.readonly", "a filesystem became read-only"),
     check("filesystem.space", "a filesystem is full, or soon will be"),
     check("filesystem.stuck", "a filesystem does not answer"),
+    check("firmware.errors", "the firmware reports errors of the hardware"),
     check("fleet.hold", "the node stands still until a person has looked"),
     check("fleet.store", "the fleet's store is not reached"),
+    check("ipmi.event", "the board's controller logged critical events"),
+    check("ipmi.log", "the event log of the board's controller is full, or soon will be"),
+    check("ipmi.redundancy", "the power supplies are not redundant"),
+    check("ipmi.sensor", "a sensor of the board's controller is not as it should be, or not known"),
     check("iscsi.disks", "an iSCSI session has fewer disks than it had"),
     check("iscsi.expected", "there is no iSCSI session, and there should be"),
     check("iscsi.session", "an iSCSI session does not stand, or is gone"),
@@ -72,6 +78,7 @@ pub const CHECKS: [Check; 105] = [
     check("iscsi_target.initiator", "an initiator is not logged in at an iSCSI target"),
     check("iscsi_target.sessions", "initiators are logged in, and lose their disks with this node"),
     check("iscsi_target.target", "an iSCSI target takes no logins"),
+    check("kernel.log", "lines of the kernel's log were overwritten before they were read"),
     check("kernel.reboot_needed", "the node wants to be rebooted"),
     check("kubernetes.api", "an API server of Kubernetes is not ready"),
     check("kubernetes.budget", "a disruption budget of Kubernetes is not met, or lets nothing go"),
@@ -86,6 +93,7 @@ pub const CHECKS: [Check; 105] = [
     check("kubernetes.volumes", "pods have data that does not move with them"),
     check("md.array", "an array of disks is degraded, or gone"),
     check("memory.available", "memory is short"),
+    check("memory.bad_pages", "pages of memory are broken"),
     check("memory.ecc", "memory has errors"),
     check("memory.oom", "a process was killed for lack of memory"),
     check("multipath.expected", "there is no multipath map, and there should be"),
@@ -112,6 +120,8 @@ pub const CHECKS: [Check; 105] = [
     check("pve.resource", "the cluster has something of a kind that is not known here"),
     check("pve.storage", "a storage cannot be used"),
     check("pve.task", "a task runs that a reboot would kill"),
+    check("pcie.errors", "a PCI Express device reports errors"),
+    check("pcie.link", "a PCI Express link is worse than it was"),
     check("sensor.fan", "a fan stands still"),
     check("sensor.temperature", "something is hot"),
     check("sensor.voltage", "a voltage is off"),
@@ -122,6 +132,7 @@ pub const CHECKS: [Check; 105] = [
     check("systemd.failed_unit", "a unit has failed"),
     check("systemd.required_unit", "a unit that must run does not"),
     check("systemd.state", "the system has not finished starting, or is degraded"),
+    check("watchdog.armed", "no watchdog is armed, and one should be"),
     check("zfs.device", "a device of a ZFS pool is not online"),
     check("zfs.errors", "a device of a ZFS pool has new errors"),
     check("zfs.expected", "there is no ZFS pool, and there should be"),

@@ -7,6 +7,7 @@ pub(super) fn judge(court: &mut Court<'_>) {
     let Some(memory) = seen.memory.reading.known() else { return };
     let window = court.limits.event_memory_secs as f64;
     available(court, memory);
+    bad_pages(court, memory);
     let kills = court.history.risen("oom kills", memory.oom_kills, window, true);
     if kills > 0 {
         court.find(
@@ -34,6 +35,23 @@ pub(super) fn judge(court: &mut Court<'_>) {
             court.ok(name, format!("{per_day} corrected errors in a day, none uncorrectable"));
         }
     }
+}
+
+/// The kernel has taken them out of use; the module that they lie in goes on ageing.
+fn bad_pages(court: &mut Court<'_>, memory: &crate::observed::Memory) {
+    let name = ("memory.bad_pages", "memory");
+    let total = |wanted: &str| memory.bad_pages.iter().filter(|row| row.1 == wanted).map(|row| row.2).sum::<u64>();
+    let (all, failed) = (total("total"), total("failed") + total("ignored"));
+    if all == 0 {
+        return court.ok(name, "no page broke since boot");
+    }
+    let nodes: Vec<String> =
+        memory.bad_pages.iter().filter(|row| row.1 == "total" && row.2 > 0).map(|row| row.0.to_string()).collect();
+    let evidence = format!(
+        "{all} since boot (memory node {}), {failed} of them still in use; which module: journalctl -k -g 'Memory failure'",
+        nodes.join(", ")
+    );
+    court.find(name, Severity::Warn, Gate::Warns, format!("{all} pages of memory broke"), evidence);
 }
 
 fn available(court: &mut Court<'_>, memory: &crate::observed::Memory) {

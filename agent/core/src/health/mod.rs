@@ -11,6 +11,8 @@ mod corosync;
 mod cpu;
 mod disks;
 mod filesystems;
+mod hardware_errors;
+mod ipmi;
 mod iscsi;
 mod iscsi_target;
 mod kernel;
@@ -20,10 +22,12 @@ mod memory;
 mod multipath;
 mod nics;
 mod packages;
+mod pci;
 mod proxmox;
 mod sensors;
 mod service;
 mod units;
+mod watchdog;
 mod zfs;
 mod zpool;
 
@@ -31,6 +35,7 @@ mod zpool;
 mod tests;
 
 pub use checks::{CHECKS, Check};
+pub use hardware_errors::ErrorRow;
 use serde::{Deserialize, Serialize};
 pub use service::{ServiceRow, ServiceWindow};
 
@@ -118,6 +123,9 @@ pub struct Health {
     pub collectors: Vec<Collector>,
     /// One row per declared service.
     pub services: Vec<ServiceRow>,
+    /// Errors of the hardware since boot, one row per part and severity.
+    #[serde(default)]
+    pub errors: Vec<ErrorRow>,
 }
 
 impl Health {
@@ -147,6 +155,10 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     cpu::judge(&mut court);
     memory::judge(&mut court);
     sensors::judge(&mut court);
+    pci::judge(&mut court);
+    let errors = hardware_errors::judge(&mut court);
+    ipmi::judge(&mut court);
+    watchdog::judge(&mut court);
     filesystems::judge(&mut court);
     nics::judge(&mut court);
     disks::judge(&mut court);
@@ -183,7 +195,8 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     let findings = court.findings;
     history.end();
     let collectors = seen.collectors();
-    let mut health = Health { node: seen.node.clone(), verdict: Severity::Unknown, findings, collectors, services };
+    let node = seen.node.clone();
+    let mut health = Health { node, verdict: Severity::Unknown, findings, collectors, services, errors };
     health.order();
     health
 }

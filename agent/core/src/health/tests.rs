@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Gate, Health, Severity, judge};
 use crate::observed::{
-    Clock, Cpu, CpuTimes, Disk, DiskId, Filesystem, HalfConfigured, Kernel, Memory, Moment, Nic, NvmeSmart, Observed,
-    OperState, Packages, PendingPackage, PowerState, Pressure, RebootReason, Role, Smart, SmartDetail, Space,
-    Transport, Unit, Units,
+    Clock, Cpu, CpuTimes, Disk, DiskId, Filesystem, HalfConfigured, HardwareErrors, Kernel, Memory, Moment, Nic,
+    NvmeSmart, Observed, OperState, Packages, PendingPackage, PowerState, Pressure, RebootReason, Role, Smart,
+    SmartDetail, Space, Transport, Unit, Units,
 };
 use crate::{History, Reading, Sample, Settings};
 
@@ -69,6 +69,10 @@ pub(super) fn well(seconds: f64) -> Observed {
     seen.memory = Sample::fresh(Memory { fields, ..Memory::default() }, 0.0);
     seen.pressure = Sample::fresh(Pressure::default(), 0.0);
     seen.sensors = Sample::fresh(Vec::new(), 0.0);
+    seen.pci = Sample::fresh(Vec::new(), 0.0);
+    seen.ipmi = Sample::fresh(None, 0.0);
+    seen.watchdogs = Sample::fresh(Vec::new(), 0.0);
+    seen.hardware_errors = Sample::fresh(HardwareErrors::default(), 0.0);
     let space = Space {
         size_bytes: 100 * GIB,
         free_bytes: 60 * GIB,

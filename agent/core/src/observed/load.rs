@@ -60,6 +60,10 @@ pub struct Memory {
     pub oom_kills: u64,
     /// EDAC counters: controller, DIMM, label, corrected, uncorrected. Empty where there is no EDAC driver.
     pub dimm_errors: Vec<(String, String, String, u64, u64)>,
+    /// Broken pages by memory node and by what became of them (`recovered`, `ignored`, `failed`, `delayed`; `total` is
+    /// their sum). Empty on kernels before 6.3.
+    #[serde(default)]
+    pub bad_pages: Vec<(u32, String, u64)>,
 }
 
 impl Memory {

@@ -9,7 +9,9 @@ mod ceph;
 mod clock;
 mod disk;
 mod filesystem;
+mod hardware_errors;
 mod inventory;
+mod ipmi;
 mod iscsi;
 mod iscsi_target;
 mod kubernetes;
@@ -19,10 +21,12 @@ mod multipath;
 mod needrestart;
 mod nic;
 mod packages;
+mod pci;
 mod proxmox;
 mod quorum;
 mod service;
 mod units;
+mod watchdog;
 mod zfs;
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +41,9 @@ pub use ceph::{
 pub use clock::Clock;
 pub use disk::{AtaSmart, Disk, DiskId, NvmeSmart, PowerState, ScsiSmart, Smart, SmartDetail, Transport};
 pub use filesystem::{Filesystem, Space};
+pub use hardware_errors::{ErrorOrigin, ErrorSeverity, HardwareError, HardwareErrors};
 pub use inventory::{BootEntry, CpuInfo, Dimm, Dmi, FirmwareType, Inventory, NicInfo, Tpm};
+pub use ipmi::{Ipmi, IpmiEvent, IpmiLog, IpmiSensor, IpmiState, IpmiTold};
 pub use iscsi::{IscsiDevice, IscsiSession, IscsiSessions};
 pub use iscsi_target::{IscsiTarget, TargetSession, TargetUnit};
 pub use kubernetes::{
@@ -50,6 +56,7 @@ pub use multipath::{MultipathMap, MultipathPath, PathGroup};
 pub use needrestart::Needrestart;
 pub use nic::{Nic, OperState};
 pub use packages::{HalfConfigured, Packages, PendingPackage};
+pub use pci::{AerCounts, PciDevice, PciErrors, PciLink};
 pub use proxmox::{
     PveBackups, PveGuestConfig, PveHa, PveHaEntry, PveNode, PveReplication, PveResource, PveResources, PveStorage,
     PveTask, PveUncovered,
@@ -57,6 +64,7 @@ pub use proxmox::{
 pub use quorum::{Corosync, CorosyncConfig, CorosyncDevice, CorosyncLink, CorosyncNode, Quorum, QuorumMember};
 pub use service::ServiceAnswer;
 pub use units::{Unit, Units};
+pub use watchdog::Watchdog;
 pub use zfs::{PoolScan, PoolSpace, PoolStatus, ScanKind, ScanState, Vdev, ZfsPool, ZpoolReport};
 
 use crate::reading::{CollectorState, Sample};
@@ -116,6 +124,14 @@ pub struct Observed {
     pub pressure: Sample<Pressure>,
     /// Temperatures, fans, voltages.
     pub sensors: Sample<Vec<Sensor>>,
+    /// PCI Express devices: links and errors.
+    pub pci: Sample<Vec<PciDevice>>,
+    /// Errors of the hardware that the kernel's log tells of.
+    pub hardware_errors: Sample<HardwareErrors>,
+    /// What the board's controller tells; nothing where the board has none.
+    pub ipmi: Sample<Option<Ipmi>>,
+    /// Watchdogs.
+    pub watchdogs: Sample<Vec<Watchdog>>,
     /// Mounted filesystems that store something.
     pub filesystems: Sample<Vec<Filesystem>>,
     /// Network interfaces.
@@ -195,6 +211,22 @@ macro_rules! for_each_sample {
         }
         {
             let ($name, $sample) = ("sensors", &observed.sensors);
+            $body
+        }
+        {
+            let ($name, $sample) = ("pci", &observed.pci);
+            $body
+        }
+        {
+            let ($name, $sample) = ("hardware_errors", &observed.hardware_errors);
+            $body
+        }
+        {
+            let ($name, $sample) = ("ipmi", &observed.ipmi);
+            $body
+        }
+        {
+            let ($name, $sample) = ("watchdogs", &observed.watchdogs);
             $body
         }
         {
@@ -296,6 +328,10 @@ impl Observed {
             memory: Sample::never(why),
             pressure: Sample::never(why),
             sensors: Sample::never(why),
+            pci: Sample::never(why),
+            hardware_errors: Sample::never(why),
+            ipmi: Sample::never(why),
+            watchdogs: Sample::never(why),
             filesystems: Sample::never(why),
             nics: Sample::never(why),
             zfs: Sample::never(why),

@@ -53,6 +53,12 @@ fn errors_are_counted_per_dimm_and_what_has_no_place_is_not_lost() {
         ("mc1/csrow0/ce_count", "3"),
         ("mc1/csrow0/ue_count", "2"),
         ("mc1/csrow0/ch0_dimm_label", "A1"),
+        ("mc2/csrow0/ce_count", "7"),
+        ("mc2/csrow0/ue_count", "1"),
+        ("mc2/csrow0/ch0_ce_count", "0"),
+        ("mc2/csrow0/ch0_dimm_label", "B1"),
+        ("mc2/csrow0/ch1_ce_count", "7"),
+        ("mc2/csrow0/ch1_dimm_label", "B2"),
         ("power/control", "auto"),
     ] {
         tree.write(&format!("{edac}/{file}"), format!("{text}\n").as_bytes());
@@ -66,6 +72,9 @@ fn errors_are_counted_per_dimm_and_what_has_no_place_is_not_lost() {
             row("mc0", "dimm0", "CPU_SrcID#0_MC#0_Chan#0_DIMM#0", 12, 1),
             row("mc0", "unplaced", "", 4, 0),
             row("mc1", "csrow0", "A1", 3, 2),
+            row("mc2", "csrow0/ch0", "B1", 0, 0),
+            row("mc2", "csrow0/ch1", "B2", 7, 0),
+            row("mc2", "csrow0", "", 0, 1),
         ]
     );
     tree.write("sys/devices/system/edac/mc/mc0/dimm0/dimm_ue_count", b"many\n");
@@ -123,4 +132,23 @@ fn broken_load_memory_and_pressure_say_what_is_wrong() {
     let cut =
         "parsing /proc/pressure: line 1: `some avg10=0.00 avg60=` is not `some|full avg10=N avg60=N avg300=N total=N`";
     assert_eq!(why(parse_pressure("some avg10=0.00 avg60=")), cut);
+}
+
+#[test]
+fn broken_pages_are_counted_by_what_became_of_them() {
+    let tree = Captured::unpack(Q35);
+    let read = || MemoryFiles::default().probe(&tree.host()).map(|memory| memory.bad_pages);
+    assert_eq!(read().unwrap(), [], "a kernel that does not count them");
+    for (file, text) in [
+        ("node0/memory_failure/total", "0\n"),
+        ("node1/memory_failure/total", "2\n"),
+        ("node1/memory_failure/recovered", "2\n"),
+        ("has_cpu", "0-1\n"),
+    ] {
+        tree.write(&format!("sys/devices/system/node/{file}"), text.as_bytes());
+    }
+    let row = |node, result: &str, count| (node, result.to_owned(), count);
+    assert_eq!(read().unwrap(), [row(0, "total", 0), row(1, "recovered", 2), row(1, "total", 2)]);
+    tree.write("sys/devices/system/node/node0/memory_failure/total", b"some\n");
+    assert!(why(read()).ends_with("memory_failure/total: \"some\" is not a number"));
 }

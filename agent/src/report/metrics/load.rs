@@ -12,6 +12,7 @@ pub(super) fn write(page: &mut Page, observed: &Observed) {
     write_cpu(page, cpu);
     write_vulnerabilities(page, cpu);
     write_memory(page, observed.memory.shown());
+    write_bad_pages(page, observed.memory.shown());
     write_pressure(page, observed.pressure.shown());
     write_sensors(page, observed.sensors.shown().map_or(&[], Vec::as_slice));
     write_nics(page, observed.nics.shown().map_or(&[], Vec::as_slice));
@@ -95,6 +96,15 @@ fn write_memory(page: &mut Page, memory: Option<&Memory>) {
             let labels = [("controller", &**controller), ("dimm", dimm), ("label", label), ("type", kind)];
             family.sample(&labels, *count as f64);
         }
+    }
+}
+
+/// By memory node and by what became of them; the kernel's own sum is left out, it would count them twice.
+fn write_bad_pages(page: &mut Page, memory: Option<&Memory>) {
+    let mut pages = page.family("hardstand_memory_failure_pages", Kind::Gauge, "Broken pages of memory since boot.");
+    let rows = memory.iter().flat_map(|memory| &memory.bad_pages).filter(|(_, result, _)| result != "total");
+    for (node, result, count) in rows {
+        pages.sample(&[("node", &node.to_string()), ("result", result)], *count as f64);
     }
 }
 

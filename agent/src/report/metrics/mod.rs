@@ -4,8 +4,10 @@
 //! counted is written as 0. What is not known (a sleeping disk's temperature) has no sample, for any number would be a
 //! lie. node_exporter's names are kept where the meaning is the same.
 
+mod board;
 mod ceph;
 mod corosync;
+mod errors;
 mod fleet;
 mod health;
 mod iscsi;
@@ -15,6 +17,7 @@ mod load;
 mod md;
 mod multipath;
 mod page;
+mod pci;
 mod proxmox;
 mod services;
 mod storage;
@@ -40,6 +43,9 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     let mut page = Page::new(format, PAGE_BYTES);
     health::write(&mut page, observed, health);
     load::write(&mut page, observed);
+    pci::write(&mut page, observed);
+    errors::write(&mut page, health);
+    board::write(&mut page, observed);
     storage::write(&mut page, observed, health);
     zfs::write(&mut page, observed, health);
     iscsi::write(&mut page, observed, health);
