@@ -4,6 +4,7 @@
 
 mod fleet;
 mod images;
+mod pass;
 mod peers;
 mod protocol;
 mod ready;
@@ -64,6 +65,7 @@ pub(crate) async fn run(house: &House, images: Option<PathBuf>) -> Result<()> {
         }
     };
     let mut rows = images::measure(house, &images).await?;
+    rows.extend(pass::measure(house).await?);
     rows.extend(fleet::measure(house).await?);
     let scene = Scene::enter(house, "bench", images).await?;
     let outcome = measure(&scene, house).await;
@@ -88,9 +90,11 @@ pub(crate) async fn alone(house: &House, what: &Alone) -> Result<bool> {
 async fn agent(house: &House) -> Result<Vec<Row>> {
     println!("building the agent (release)");
     release_agent(house)?.attached().await?;
+    let mut rows = pass::measure(house).await?;
     network::enter()?;
     network::bridge::<&str>(&[]).await?;
-    peers::measure(&house.evidence("bench-agent", "")?, house).await
+    rows.splice(0..0, peers::measure(&house.evidence("bench-agent", "")?, house).await?);
+    Ok(rows)
 }
 
 /// The agent is built first, by itself.

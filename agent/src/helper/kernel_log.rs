@@ -18,6 +18,8 @@ const KMSG: &str = "dev/kmsg";
 const RECORD: usize = 8 << 10;
 /// Records read at most: the largest ring that can be set (2 GiB) holds more, and nobody has one.
 const MOST_RECORDS: usize = 1 << 20;
+/// The lowest priority of a line that a program wrote: eight levels are the kernel's own.
+const OF_PROGRAMS: u64 = 8;
 /// Lines passed on at most, the newest, and how much of each: together less than a reply may hold.
 const MOST_LINES: usize = 2_000;
 const MOST_OF_LINE: usize = 400;
@@ -67,10 +69,12 @@ impl Ring {
     fn record(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let Some((head, message)) = text.split_once(';') else { return };
-        let Some(number) = head.split(',').nth(1).and_then(|number| number.parse::<u64>().ok()) else { return };
+        let mut fields = head.split(',').map(|field| field.parse::<u64>().ok());
+        let (Some(Some(priority)), Some(Some(number))) = (fields.next(), fields.next()) else { return };
         self.first.get_or_insert(number);
         self.next = number.saturating_add(1);
-        if !tells_of_hardware(message) {
+        // What a program wrote there is marked with another facility, and tells of nothing.
+        if priority >= OF_PROGRAMS || !tells_of_hardware(message) {
             return;
         }
         if self.lines.len() == MOST_LINES {
@@ -93,10 +97,11 @@ mod tests {
     fn only_lines_of_the_hardware_are_passed_on_with_their_numbers() {
         let host = Scratch::new();
         let log = "6,700,1,-;Linux version 6.12\n SUBSYSTEM=none\n0,701,2,-;mce: [Hardware Error]: CPU 0: Machine Check: 0 \
-                   Bank 5: be00000000800400\n6,702,3,-;secret of nobody\n";
+                   Bank 5: be00000000800400\n6,702,3,-;secret of nobody\n\
+                   12,703,4,-;mce: [Hardware Error]: CPU 1: Machine Check: 0 Bank 1: be00000000800400\n";
         host.write(KMSG, log);
         let line = "mce: [Hardware Error]: CPU 0: Machine Check: 0 Bank 5: be00000000800400".to_owned();
-        assert_eq!(read(&host).unwrap(), KernelLog { first: 700, next: 703, lines: vec![(701, line)] });
+        assert_eq!(read(&host).unwrap(), KernelLog { first: 700, next: 704, lines: vec![(701, line)] });
     }
 
     #[test]

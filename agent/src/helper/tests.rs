@@ -205,7 +205,8 @@ async fn a_stranger_is_refused() {
 async fn what_is_not_a_request_is_refused_with_the_reason() {
     let helper = Helper::for_us();
     let refused = |why: &str| format!("{{\"version\":1,\"outcome\":{{\"refused\":{{\"why\":{why:?}}}}}}}\n");
-    let verbs = "expected one of `smart`, `boot_entries`, `dimms`, `dmi_serials`, `zpool`, `refresh`, `plan`, `attempts`, `open`, \
+    let verbs = "expected one of `smart`, `boot_entries`, `dimms`, `dmi_serials`, `zpool`, `kernel_log`, \
+                 `ipmi`, `ipmi_events`, `refresh`, `plan`, `attempts`, `open`, \
                  `stage`, `apply`, `run_state`, `package_state`, `drain`, `restore`, `drained`, `hook`, `hook_lines`, \
                  `reboot`";
     let disk = "is not the name of a disk (sda, nvme0n1)";

@@ -181,7 +181,7 @@ fn pci(tree: &Captured) {
 
 /// The collectors that read files in each pass, with what they keep.
 #[derive(Default)]
-struct Pass {
+pub(crate) struct Pass {
     cpu: CpuFiles,
     memory: MemoryFiles,
     pressure: PressureFiles,
@@ -190,18 +190,20 @@ struct Pass {
 }
 
 impl Pass {
-    fn read(&mut self, tree: &Captured) -> Result<[usize; 6], HostError> {
+    /// How many processors, DIMMs, interfaces, disks, sensors and kinds of broken pages there are.
+    pub(crate) fn read(&mut self, tree: &Captured) -> Result<[usize; 6], HostError> {
         let host = &tree.host();
         self.pressure.probe(host)?;
         assert_eq!(probe_watchdogs(host)?.len(), 1);
         assert_eq!(md::probe_arrays(host)?.len(), 1);
+        let memory = self.memory.probe(host)?;
         Ok([
             self.cpu.probe(host)?.times.len(),
-            self.memory.probe(host)?.dimm_errors.len(),
+            memory.dimm_errors.len(),
             self.nics.probe(host)?.len(),
             self.disks.probe(host)?.len(),
             probe_sensors(host)?.len(),
-            self.memory.probe(host)?.bad_pages.len(),
+            memory.bad_pages.len(),
         ])
     }
 }
@@ -238,8 +240,9 @@ fn a_pass_over_a_big_host_opens_a_bounded_number_of_files() {
     let tree = big_host();
     let mut pass = Pass::default();
     pass.read(&tree).unwrap();
-    let again = opened(|| drop(pass.read(&tree).unwrap()));
-    assert!((1..=900).contains(&again), "{again} openings in each pass");
+    let again = opened(|| assert!(pass.read(&tree).is_ok()));
+    // Some 240 for sensors, 110 for memory, 350 for disks, and the rest.
+    assert!((1..=850).contains(&again), "{again} openings in each pass");
     let mut pci = KnownPci::default();
     let first = opened(|| drop(pci.probe(&tree.host()).unwrap()));
     let later = opened(|| drop(pci.probe(&tree.host()).unwrap()));

@@ -6,7 +6,7 @@
 pub(crate) mod apt;
 pub(crate) mod backups;
 #[cfg(test)]
-mod big;
+pub(crate) mod big;
 pub(crate) mod boot;
 #[cfg(test)]
 pub(crate) mod captured;

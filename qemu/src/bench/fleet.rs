@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use self::read::Times;
+pub(super) use self::read::measured;
 use self::roll::Rolled;
 use self::rooms::Site;
 use self::three::{DOOR_PORT, GUEST, Three};

@@ -166,3 +166,67 @@ fn a_controller_that_does_not_answer_is_an_error_and_asked_again_from_the_start(
     let error = board.asks(&last).unwrap_err().to_string();
     assert!(error.ends_with("ended with exit status 1: ipmi-sensors: driver timeout"), "{error}");
 }
+
+/// Ends with the test, whatever becomes of it.
+struct Simulator(std::process::Child);
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Simulator {
+    /// OpenIPMI's simulated controller, on a port of this machine that was free a moment ago.
+    fn start(board: &Board) -> (Self, u16) {
+        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (commands, configuration) = (
+            include_str!("../../../tests/fixtures/ipmi/board.cmds"),
+            include_str!("../../../tests/fixtures/ipmi/ipmi_sim.conf"),
+        );
+        let commands = board.0.write("simulator/board.cmds", commands);
+        let configuration = board.0.write("simulator/lan.conf", configuration.replace("PORT", &port.to_string()));
+        let mut run = std::process::Command::new("/usr/bin/ipmi_sim");
+        run.arg("-n").arg("-c").arg(configuration).arg("-f").arg(commands).arg("-s").arg(board.0.path("simulator"));
+        run.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        (Self(run.spawn().expect("ipmi_sim is needed: apt-get install openipmi")), port)
+    }
+}
+
+/// The real tools over the network, for there is no `/dev/ipmi0` here: the way is put in the place of the one they are
+/// told, all else goes on as it is.
+#[test]
+fn freeipmis_tools_are_asked_as_they_want_to_be_and_a_simulated_controller_is_read() {
+    let (board, last) = (Board::new(), LastLog::default());
+    let (_simulator, port) = Simulator::start(&board);
+    for name in [SENSORS, LOG] {
+        let program = std::path::Path::new("/usr/sbin").join(name);
+        assert!(program.exists(), "{name} is needed: apt-get install freeipmi-tools");
+        let way = format!("-h 127.0.0.1:{port} -u board -p board --driver-type=LAN --session-timeout=5000");
+        board.program(name, &format!("shift; exec {} {way} \"$@\"", program.display()));
+    }
+    let begun = std::time::Instant::now();
+    let told = loop {
+        match board.asks(&last) {
+            Ok(ipmi) => break ipmi.unwrap().told.known().unwrap().clone(),
+            // It needs a moment until it listens; each question waits for its answer by itself.
+            Err(error) => assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{error}"),
+        }
+    };
+    assert_eq!(told.sensors, parse_sensors(SICK).unwrap());
+    assert_eq!((told.psu_redundant(), told.log.entries, told.log.events.len()), (Some(false), 8, 8));
+    assert_eq!(board.told(&last), told, "nothing new");
+    // Only what is new: the tool itself says which entries that are.
+    let before = Known { info: kept_info(&last), events: told.log.events[..6].to_vec() };
+    *last.0.lock().unwrap() = Some(before);
+    let again = board.told(&last);
+    assert_eq!(again.log.events.iter().map(|event| event.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+/// What is kept of the log, as if it had been told before another entry came.
+fn kept_info(last: &LastLog) -> String {
+    let kept = last.0.lock().unwrap();
+    kept.as_ref().unwrap().info.replace("Number of log entries                  : 8", "Number of log entries : 6")
+}

@@ -73,8 +73,8 @@ pub(super) fn resident(status: &str) -> Result<Memory> {
     Ok(Memory { highest: of("VmHWM:")?, anonymous: of("RssAnon:")? })
 }
 
-/// p50 and p99 of a line of the store's measurement.
-pub(super) fn measured(said: &str, what: &str) -> Result<(Duration, Duration)> {
+/// p50 and p99 of a line of one of the agent's measurements.
+pub(in crate::bench) fn measured(said: &str, what: &str) -> Result<(Duration, Duration)> {
     let line = said.lines().find_map(|line| line.strip_prefix(what)).with_context(|| format!("finding {what}"))?;
     let words: Vec<&str> = line.split_whitespace().collect();
     let ["p50", p50, "us", "p99", p99, "us"] = words[..] else { anyhow::bail!("{what}{line} is no measurement") };
