@@ -47,6 +47,7 @@ const RUNS_PROGRAMS: &[&str] = &[
 const RUNNER: &str = "agent/exec/src/";
 /// Files that run programs all the same, with the reason.
 const ALSO_RUN: &[(&str, &str)] = &[
+    ("agent/src/host/ipmi/tests.rs", "starts a simulated controller that FreeIPMI's tools ask; never shipped"),
     ("agent/src/report/metrics/tests.rs", "hands the page to promtool; never shipped"),
     ("agent/tests/helper_process.rs", "starts our own helper with a socket passed to it; never shipped"),
 ];
