@@ -2,7 +2,7 @@
 //!
 //! It must never fail: what it does not know it leaves out, as the live answers decide what is there.
 
-use hardstand_core::observed::{CorosyncConfig, CorosyncDevice, CorosyncNode};
+use hardstand_core::observed::{CorosyncConfig, CorosyncNode};
 
 use super::super::excerpt;
 
@@ -90,6 +90,8 @@ fn entries(text: &str) -> Vec<Entry<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use hardstand_core::observed::CorosyncDevice;
+
     use super::*;
     use crate::host::feed_damaged;
 
