@@ -27,23 +27,38 @@ struct Tool {
     cache: PathBuf,
 }
 
+/// Why no tool is called.
+enum No {
+    Missing(String),
+    Failed(String),
+}
+
+impl No {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Missing(why) => Outcome::Missing { why },
+            Self::Failed(why) => Outcome::Failed { why },
+        }
+    }
+}
+
 impl Tool {
-    fn find(host: &Host, rooms: &Path, name: &str, program: Option<PathBuf>) -> Result<Self, Outcome> {
+    fn find(host: &Host, rooms: &Path, name: &str, program: Option<PathBuf>) -> Result<Self, No> {
         if let Some(pid) = hung_program(host, name) {
             let why = format!(
                 "{name} (process {pid}) has hung in the kernel since an earlier question, so it is not asked again; the \
-                 controller may want to be reset: ipmitool mc reset cold"
+                 controller may want to be reset: bmc-device --cold-reset"
             );
-            return Err(Outcome::Failed { why });
+            return Err(No::Failed(why));
         }
         let Some(program) = program else {
             let why =
                 format!("the board has a controller (/dev/ipmi0) and {name} is not installed; install freeipmi-tools");
-            return Err(Outcome::Missing { why });
+            return Err(No::Missing(why));
         };
         let cache = rooms.join(CACHE);
         if let Err(error) = std::fs::create_dir_all(&cache) {
-            return Err(Outcome::Failed { why: format!("making {}: {error}", cache.display()) });
+            return Err(No::Failed(format!("making {}: {error}", cache.display())));
         }
         Ok(Self { program, cache })
     }
@@ -67,7 +82,7 @@ pub(super) async fn told(host: &Host, rooms: &Path, find: impl Fn(&str) -> Optio
     let tool = |name: &str| Tool::find(host, rooms, name, find(name));
     let (sensors, log) = match (tool(ipmi::SENSORS), tool(ipmi::LOG)) {
         (Ok(sensors), Ok(log)) => (sensors, log),
-        (Err(no), _) | (_, Err(no)) => return no,
+        (Err(no), _) | (_, Err(no)) => return no.outcome(),
     };
     let asked = async {
         let sensors = sensors.ask(&ipmi::SENSORS_ARGUMENTS, SENSORS).await?;
@@ -83,7 +98,7 @@ pub(super) async fn told(host: &Host, rooms: &Path, find: impl Fn(&str) -> Optio
 pub(super) async fn events(host: &Host, rooms: &Path, program: Option<PathBuf>, after: Option<u16>) -> Outcome {
     let tool = match Tool::find(host, rooms, ipmi::LOG, program) {
         Ok(tool) => tool,
-        Err(no) => return no,
+        Err(no) => return no.outcome(),
     };
     let which = ipmi::which_events(after);
     let arguments: Vec<&str> = ipmi::EVENTS_ARGUMENTS.into_iter().chain([which.as_str()]).collect();

@@ -369,6 +369,7 @@ impl Observed {
     }
 
     /// Name and reason of every collector whose last turn is unknown.
+    #[allow(clippy::cognitive_complexity, reason = "one branch for each collector, all alike")]
     pub fn unknown_collectors(&self) -> Vec<(&'static str, &str)> {
         let mut rows = Vec::new();
         for_each_sample!(self, |name, sample| rows.extend(sample.reading.why().map(|why| (name, why))));
