@@ -83,7 +83,7 @@ agent.toml:6:1: unknown key `probe.intervall_secs`; did you mean `probe.interval
 agent.toml:7:1: unknown key `probe.wake`; known in [probe]: deadline_secs, interval_secs, inventory_interval_secs, \
 smart_interval_secs
 agent.toml:9:2: unknown key `stores`; did you mean `store`?
-agent.toml:13:1: unknown key `thresholds.interval_secs`; did you mean `probe.interval_secs`?"
+agent.toml:13:1: unknown key `thresholds.interval_secs`; did you mean `proxmox.interval_secs`?"
     );
 }
 
@@ -321,4 +321,27 @@ fn a_machine_without_files_has_the_defaults_but_a_named_file_must_be_there() {
 fn a_file_that_cannot_be_a_configuration_is_not_read_to_its_end() {
     let error = load(Some(Path::new("/dev/zero"))).unwrap_err().to_string();
     assert_eq!(error, "reading /dev/zero: larger than 1048576 bytes; this is not a configuration file");
+}
+
+#[test]
+fn proxmox_is_asked_with_tls_and_by_names_that_can_be() {
+    let text = "\
+[proxmox]
+endpoint = \"http://pve1:8006\"
+connect_to = \"pve1\"
+node = \"pve1.lan\"
+token_file = \"token\"
+no_backup_tags = [\"a;b\"]
+interval_secs = 1
+";
+    assert_eq!(
+        refusal(text),
+        "\
+agent.toml:2:1: `proxmox.endpoint` must be https://: a token goes there
+agent.toml:3:1: `proxmox.connect_to` must be ADDRESS or ADDRESS:PORT, as in 192.0.2.7:443, not \"pve1\"
+agent.toml:4:1: `proxmox.node` must be a node's name in its cluster, as in pve1, not \"pve1.lan\"
+agent.toml:5:1: `proxmox.token_file` must begin with /
+agent.toml:6:1: each of `proxmox.no_backup_tags` must be one tag, as in no-backup, not \"a;b\"
+agent.toml:7:1: `proxmox.interval_secs` must be 2 to 60, not 1"
+    );
 }

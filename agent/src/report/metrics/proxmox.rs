@@ -45,7 +45,7 @@ pub(super) fn write(page: &mut Page, observed: &Observed) {
     }
     replication(page, node);
     let uncovered = node.and_then(|node| node.uncovered.known());
-    page.family("pve_not_backed_up_total", Kind::Gauge, "Guests of the cluster that are in no backup job.")
+    page.family("pve_not_backed_up_total", Kind::Unknown, "Guests of the cluster that are in no backup job.")
         .optional(&[], uncovered.map(|all| all.len() as f64));
     let mut info = page.family("pve_not_backed_up_info", Kind::Info, "A guest that is in no backup job.");
     for guest in uncovered.into_iter().flatten() {
