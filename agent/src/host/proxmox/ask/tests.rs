@@ -2,6 +2,7 @@
 //! whole is asked in the lab.
 
 use hardstand_core::settings::ProxmoxSettings;
+use hardstand_exec::Run;
 
 use super::*;
 use crate::host::Scratch;
@@ -84,8 +85,8 @@ fn what_is_missing_is_told_with_how_to_make_it() {
 }
 
 /// The command that makes a token, run with a `pveum` that prints what the real one prints, leaves a file that is read.
-#[test]
-fn the_command_that_makes_a_token_works() {
+#[tokio::test]
+async fn the_command_that_makes_a_token_works() {
     let host = host();
     let path = host.path("etc/hardstand/credentials/pve-token");
     let told = how_to_make(&path, "one");
@@ -94,8 +95,7 @@ fn the_command_that_makes_a_token_works() {
         r#"{"full-tokenid":"hardstand@pve!one","info":{"privsep":"0"},"value":"7a3c1f9e-52d4-4e0b-9c11-0d2b6f1c8a44"}"#;
     let script =
         format!("pveum() {{ [ \"$2\" != token ] || printf '%s\\n' '{printed}'; }}; chown() {{ :; }}; {script}");
-    let done = std::process::Command::new("/bin/sh").args(["-euc", &script]).status().unwrap();
-    assert!(done.success());
+    Run::new("/bin/sh", Duration::from_secs(20)).args(["-euc", &script]).success().await.unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{TOKEN}\n"));
     assert!(Access::find(&host, &settings()).unwrap().is_some());
 }
