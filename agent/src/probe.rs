@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hardstand_core::observed::{
     BackupSeen, CephCluster, Clock, Corosync, Cpu, Disk, Filesystem, HardwareErrors, Inventory, Ipmi, IscsiSessions,
     IscsiTarget, Kernel, KubernetesCluster, MdArray, Memory, Moment, MultipathMap, Nic, Packages, PciDevice, Pressure,
-    PveNode, Sensor, ServiceAnswer, Smart, Units, Watchdog, ZfsPool, ZpoolReport,
+    PveNode, Sensor, ServiceAnswer, Smart, TrueNas, Units, Watchdog, ZfsPool, ZpoolReport,
 };
 use hardstand_core::settings::{BackupKind, BackupSettings, ProxmoxSettings, ServiceSettings};
 use hardstand_core::{Observed, Settings};
@@ -49,6 +49,7 @@ use crate::host::sensors::probe_sensors;
 use crate::host::services::{needs_authorities, probe_service};
 use crate::host::smart::probe_smart;
 use crate::host::systemd::ServiceManager;
+use crate::host::truenas::ask::{LastLook, Manner, probe_box};
 use crate::host::watchdog::probe_watchdogs;
 use crate::host::zfs::{probe_pools, probe_report};
 use crate::host::{Host, HostError};
@@ -91,6 +92,8 @@ const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(300);
 const GRACE: Duration = Duration::from_secs(1);
 /// What asking Ceph may take: each of its questions has a limit of its own, and as a rule it is one question.
 const CEPH_DEADLINE: Duration = Duration::from_secs(30);
+/// What asking TrueNAS may take: it ends itself after 10 s.
+const TRUENAS_DEADLINE: Duration = Duration::from_secs(12);
 /// What the inventory may take: hundreds of small files, and two questions to the helper.
 const INVENTORY_DEADLINE: Duration = Duration::from_secs(20);
 /// What one mount may take of the filesystems' deadline, so that a stuck one leaves time to say so.
@@ -142,6 +145,8 @@ pub(crate) struct Probe {
     proxmox: Turn<Option<PveNode>>,
     last_asked_proxmox: Arc<pve::Memory>,
     kubernetes: Turn<Option<KubernetesCluster>>,
+    truenas: Turn<Option<TrueNas>>,
+    last_look: Arc<LastLook>,
     disks: Turn<Vec<Disk>>,
     clock: Turn<Clock>,
     units: Turn<Units>,
@@ -194,6 +199,8 @@ impl Probe {
             proxmox: Turn::default(),
             last_asked_proxmox: Arc::default(),
             kubernetes: Turn::default(),
+            truenas: Turn::default(),
+            last_look: Arc::default(),
             disks: Turn::default(),
             clock: Turn::default(),
             units: Turn::default(),
@@ -224,6 +231,7 @@ impl Probe {
     pub(crate) async fn pass(&mut self, hurried: bool) -> Observed {
         self.hurried = hurried;
         self.start_asking();
+        self.start_truenas();
         self.start_declared().await;
         // Lets them ask before this pass's files are read.
         tokio::task::yield_now().await;
@@ -250,6 +258,7 @@ impl Probe {
         self.ceph.settle_in_background().await;
         self.proxmox.settle_in_background().await;
         self.kubernetes.settle_in_background().await;
+        self.truenas.settle_in_background().await;
         self.observed()
     }
 
@@ -361,6 +370,13 @@ impl Probe {
         self.kubernetes.start(every, kubernetes::LIMIT + GRACE, ask);
     }
 
+    fn start_truenas(&mut self) {
+        let (host, crew, settings) = (self.host.clone(), Arc::clone(&self.crew), Arc::clone(&self.settings));
+        let last = Arc::clone(&self.last_look);
+        let every = Duration::from_secs(settings.truenas.interval_secs);
+        self.truenas.start(every, TRUENAS_DEADLINE, || async move { ask_truenas(crew, host, settings, &last).await });
+    }
+
     /// What only reads files.
     fn start_reading(&mut self) {
         let deadline = Duration::from_secs(self.settings.probe.deadline_secs);
@@ -447,6 +463,7 @@ impl Probe {
             ceph: self.ceph.sample(),
             proxmox: self.proxmox.sample(),
             kubernetes: self.kubernetes.sample(),
+            truenas: self.truenas.sample(),
             disks: self.disks.sample(),
             smart: self.smart.sample(),
             clock: self.clock.sample(),
@@ -525,6 +542,20 @@ async fn ask_proxmox(
     let access = read_on(&crew, move || pve::Access::find(&host, &wanted)).await?;
     match access {
         Some(access) => pve::probe_node(&access, &settings, &memory).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn ask_truenas(
+    crew: Arc<Crew>,
+    host: Host,
+    settings: Arc<Settings>,
+    last: &LastLook,
+) -> Result<Option<TrueNas>, HostError> {
+    let read = Arc::clone(&settings);
+    let manner = read_on(&crew, move || Manner::read(&host, &read.truenas)).await?;
+    match manner {
+        Some(manner) => probe_box(manner, &settings.truenas, last).await.map(Some),
         None => Ok(None),
     }
 }

@@ -3,9 +3,11 @@
 //! It must never hold a secret: those come as credentials, by file.
 
 mod declared;
+mod truenas;
 
 pub use declared::{BackupKind, BackupSettings, CertificateSettings, DatedBy, Method, ServiceSettings, statuses};
 use serde::{Deserialize, Serialize};
+pub use truenas::{NasEndpoint, TrueNasSettings};
 
 use crate::observed::Role;
 
@@ -47,6 +49,8 @@ pub struct Settings {
     pub proxmox: ProxmoxSettings,
     /// How a Kubernetes cluster is asked.
     pub kubernetes: KubernetesSettings,
+    /// Which TrueNAS is asked.
+    pub truenas: TrueNasSettings,
     /// Where the fleet's shared state is.
     pub store: StoreSettings,
     /// Services that people use.
@@ -266,6 +270,8 @@ pub enum Expected {
     Proxmox,
     /// A watchdog that somebody feeds.
     Watchdog,
+    /// A TrueNAS: this node, or one that is declared.
+    Truenas,
     /// An imported ZFS pool.
     Zfs,
 }
@@ -282,6 +288,7 @@ impl Expected {
             Self::Multipath => "multipath",
             Self::Proxmox => "proxmox",
             Self::Watchdog => "watchdog",
+            Self::Truenas => "truenas",
             Self::Zfs => "zfs",
         }
     }

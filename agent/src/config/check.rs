@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use hardstand_core::Settings;
 use hardstand_core::history::LONGEST_SECONDS;
-use hardstand_core::settings::{BackupKind, BackupSettings, KubernetesSettings, ServiceSettings, statuses};
+use hardstand_core::settings::{
+    BackupKind, BackupSettings, KubernetesSettings, NasEndpoint, ServiceSettings, statuses,
+};
 use hardstand_core::window::span;
 use hyper::Uri;
 use serde_json::Value;
@@ -29,7 +31,7 @@ const UNITS: [(&str, f64, f64); 7] = [
 ];
 
 /// Ranges that are narrower than their unit's, with the reason.
-const RANGES: [(&str, f64, f64); 14] = [
+const RANGES: [(&str, f64, f64); 15] = [
     // More often than once a second costs more than it shows; rarer than a minute is no watch, and WatchdogSec ends it.
     ("probe.interval_secs", 1.0, 60.0),
     ("probe.deadline_secs", 1.0, 59.0),
@@ -41,6 +43,7 @@ const RANGES: [(&str, f64, f64); 14] = [
     ("proxmox.interval_secs", 2.0, 60.0),
     // It is six questions or more; what is older than a few minutes is no watch.
     ("kubernetes.interval_secs", 2.0, 300.0),
+    ("truenas.interval_secs", 1.0, 60.0),
     // A hook that takes longer outlasts the phase it belongs to.
     ("hooks.deadline_secs", 1.0, 3600.0),
     ("hooks.tries", 1.0, 100.0),
@@ -150,7 +153,30 @@ fn names(settings: &Settings, faults: &mut Vec<Fault>) {
     ceph(settings, faults);
     proxmox(settings, faults);
     kubernetes(&settings.kubernetes, faults);
+    truenas(settings, faults);
     list("filesystems.ignore", &settings.filesystems.ignore, "a mount point, as in /mnt/scratch", absolute, faults);
+}
+
+/// Where TrueNAS is, and the files it is asked with.
+fn truenas(settings: &Settings, faults: &mut Vec<Fault>) {
+    let nas = &settings.truenas;
+    let endpoint = NasEndpoint::parse(&nas.endpoint);
+    if let Err(why) = &endpoint {
+        faults.push(Fault::at("truenas.endpoint", format!("`truenas.endpoint` {why}")));
+    }
+    for (key, path) in [("truenas.api_key_file", &nas.api_key_file), ("truenas.ca_file", &nas.ca_file)] {
+        if let Some(path) = path.as_deref().filter(|path| !is_absolute(path)) {
+            faults.push(Fault::at(key, format!("`{key}` must be an absolute path, not {path:?}")));
+        }
+    }
+    if endpoint.is_ok_and(|endpoint| !endpoint.is_local()) && nas.api_key_file.is_none() {
+        let message = "`truenas.api_key_file` is needed for an endpoint elsewhere".to_owned();
+        faults.push(Fault { keys: vec!["truenas.api_key_file".to_owned(), "truenas.endpoint".to_owned()], message });
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '$');
+    if nas.user.is_empty() || !nas.user.chars().all(allowed) {
+        faults.push(Fault::at("truenas.user", format!("`truenas.user` must be a user of TrueNAS, not {:?}", nas.user)));
+    }
 }
 
 /// What Ceph's tool is called with.

@@ -166,6 +166,13 @@ pub(crate) async fn ask(
     converse(secured, question).await
 }
 
+/// TLS to a host whose certificate holds, for another protocol than HTTP.
+pub(crate) async fn dial(host: &str, port: u16, authorities: &Authorities) -> Result<TlsStream<TcpStream>, String> {
+    let stream = connect(host, port, None).await?;
+    let shown = Arc::new(Shown { inner: Some(Arc::clone(&authorities.verifier)), leaf: Mutex::default() });
+    secure(host, stream, &shown).await.map_err(|error| refusal(&error, host, &authorities.file))
+}
+
 /// When the certificate of a TLS port expires. Whether it holds is not asked: nothing is sent there.
 pub(crate) async fn expiry_of(endpoint: &str) -> Result<u64, String> {
     let place: hyper::http::uri::Authority = endpoint.parse().map_err(|_| "it is no HOST:PORT".to_owned())?;
@@ -218,7 +225,8 @@ async fn secure(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-async fn converse<S>(stream: S, question: Question<'_>) -> Result<Answer, String>
+/// Asks over a stream that stands; whose it is was seen to when it was made.
+pub(crate) async fn converse<S>(stream: S, question: Question<'_>) -> Result<Answer, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -40,6 +40,7 @@ pub(crate) mod services;
 pub(crate) mod smart;
 pub(crate) mod stale;
 pub(crate) mod systemd;
+pub(crate) mod truenas;
 pub(crate) mod watchdog;
 pub(crate) mod zfs;
 

@@ -10,12 +10,12 @@ use hardstand_core::observed::{
     CpuTimes, Disk, DiskId, Dmi, Filesystem, FirmwareType, FluxObject, HalfConfigured, HardwareErrors, Inventory, Ipmi,
     IpmiLog, IpmiSensor, IpmiState, IpmiTold, IscsiDevice, IscsiSession, IscsiSessions, IscsiTarget, Kernel,
     KernelImage, KubeBudget, KubeCondition, KubeNode, KubePod, KubeServer, KubernetesCluster, MdArray, Memory,
-    MultipathMap, MultipathPath, Nic, NicInfo, NvmeSmart, Observed, OperState, Packages, PathGroup, PciDevice,
-    PciErrors, PciLink, PendingPackage, PoolScan, PoolSpace, PoolStatus, PowerState, Pressure, PressureLine,
-    PveBackups, PveGuestConfig, PveHa, PveHaEntry, PveNode, PveReplication, PveResource, PveResources, PveStorage,
-    PveTask, PveUncovered, Quorum, QuorumMember, RebootReason, Role, ScanKind, ScanState, Sensor, SensorKind,
-    ServiceAnswer, Smart, SmartDetail, Space, TargetSession, Transport, Unit, Units, Vdev, Watchdog, ZfsPool,
-    ZpoolReport,
+    MultipathMap, MultipathPath, NasAlert, NasJob, NasPool, NasTask, NasUpdate, Nic, NicInfo, NvmeSmart, Observed,
+    OperState, Packages, PathGroup, PciDevice, PciErrors, PciLink, PendingPackage, PoolScan, PoolSpace, PoolStatus,
+    PowerState, Pressure, PressureLine, PveBackups, PveGuestConfig, PveHa, PveHaEntry, PveNode, PveReplication,
+    PveResource, PveResources, PveStorage, PveTask, PveUncovered, Quorum, QuorumMember, RebootReason, Role, ScanKind,
+    ScanState, Sensor, SensorKind, ServiceAnswer, Smart, SmartDetail, Space, TargetSession, Transport, TrueNas, Unit,
+    Units, Vdev, Watchdog, ZfsPool, ZpoolReport,
 };
 use hardstand_core::{Finding, Gate, Health, Reading, Sample, Severity};
 
@@ -253,6 +253,7 @@ pub(crate) fn observed() -> Observed {
         ceph: Sample::fresh(Some(ceph_cluster()), 0.9),
         proxmox: Sample::fresh(Some(pve_node()), 0.3),
         kubernetes: Sample::fresh(Some(kubernetes_cluster()), 0.2),
+        truenas: Sample::fresh(Some(nas()), 0.2),
         disks: Sample::fresh(vec![disk("nvme0n1", "S5GXNX0T123456A")], 0.001),
         smart: Sample::fresh([("S5GXNX0T123456A".to_owned(), smart())].into(), 0.2),
         clock: Sample::fresh(
@@ -360,6 +361,50 @@ fn services() -> Vec<ServiceRow> {
             ],
         },
     ]
+}
+
+/// One of another machine's, with an alert and a replication that runs.
+fn nas() -> TrueNas {
+    let alert = NasAlert {
+        uuid: "4f1e".into(),
+        klass: "ZpoolCapacityWarning".into(),
+        level: "WARNING".into(),
+        text: "tank is 81 % full".into(),
+        ..NasAlert::default()
+    };
+    let pool = |name: &str| NasPool {
+        name: name.into(),
+        status: Some("ONLINE".into()),
+        healthy: Some(true),
+        warning: Some(false),
+        ..NasPool::default()
+    };
+    let replication = |name: &str, state: &str| NasTask {
+        name: name.into(),
+        state: Some(state.into()),
+        since_unix_seconds: Some(NOW - 3600),
+        age_seconds: Some(3600.0),
+        ..NasTask::default()
+    };
+    let job = NasJob { id: 7, method: "replication.run".into(), state: "RUNNING".into(), ..NasJob::default() };
+    TrueNas {
+        is_local: false,
+        api: "v25.10.0".into(),
+        version: Reading::Known("25.10.1".into()),
+        state: Reading::Known("READY".into()),
+        pools: Reading::Known(vec![pool("tank")]),
+        boot_pool: Reading::Known(pool("boot-pool")),
+        alerts: Reading::Known(vec![alert.clone(), NasAlert { dismissed: true, ..alert }]),
+        sessions: Reading::Known(Vec::new()),
+        replications: Reading::Known(vec![replication("vm", "RUNNING"), replication("home", "FINISHED")]),
+        snapshot_tasks: Reading::Known(Vec::new()),
+        jobs: Reading::Known(vec![job]),
+        environments: Reading::Known(Vec::new()),
+        reboot_reasons: Reading::Known(Vec::new()),
+        update: Some(Reading::Known(NasUpdate { code: "NORMAL".into(), ..NasUpdate::default() })),
+        snapshots: Some(Reading::Known(1234)),
+        asked_before_seconds: 600.0,
+    }
 }
 
 fn ceph_cluster() -> CephCluster {

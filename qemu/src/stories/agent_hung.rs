@@ -121,6 +121,7 @@ fn interval_seconds(collector: &str) -> f64 {
         "ceph" | "kubernetes" | "proxmox" | "zpool" => 30.0,
         "hardware_errors" | "ipmi" => 120.0,
         "pci" => 60.0,
+        "ceph" | "truenas" | "zpool" => 30.0,
         "corosync" => 15.0,
         _ => 0.0,
     }

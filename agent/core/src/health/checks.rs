@@ -23,7 +23,7 @@ const fn check(name: &'static str, about: &'static str) -> Check {
 }
 
 /// All of them, by name.
-pub const CHECKS: [Check; 116] = [
+pub const CHECKS: [Check; 128] = [
     check("agent.history", "the agent has lost its memory of earlier passes"),
     check("agent.journal", "the agent's journal cannot be used"),
     check("backup.age", "a backup is too old, or there is none"),
@@ -108,6 +108,8 @@ pub const CHECKS: [Check; 116] = [
     check("packages.lists_age", "the package lists are old"),
     check("packages.pending", "updates are pending, or that is not known"),
     check("packages.security", "security updates have been pending for long"),
+    check("pcie.errors", "a PCI Express device reports errors"),
+    check("pcie.link", "a PCI Express link is worse than it was"),
     check("pve.api", "a part of what Proxmox VE should tell is not told"),
     check("pve.backup_age", "the last backup of a guest is old, or there is none"),
     check("pve.backup_job", "a guest is in no backup job"),
@@ -120,8 +122,6 @@ pub const CHECKS: [Check; 116] = [
     check("pve.resource", "the cluster has something of a kind that is not known here"),
     check("pve.storage", "a storage cannot be used"),
     check("pve.task", "a task runs that a reboot would kill"),
-    check("pcie.errors", "a PCI Express device reports errors"),
-    check("pcie.link", "a PCI Express link is worse than it was"),
     check("sensor.fan", "a fan stands still"),
     check("sensor.temperature", "something is hot"),
     check("sensor.voltage", "a voltage is off"),
@@ -132,6 +132,18 @@ pub const CHECKS: [Check; 116] = [
     check("systemd.failed_unit", "a unit has failed"),
     check("systemd.required_unit", "a unit that must run does not"),
     check("systemd.state", "the system has not finished starting, or is degraded"),
+    check("truenas.alert", "TrueNAS raises an alert"),
+    check("truenas.answer", "TrueNAS does not tell something it was asked"),
+    check("truenas.boot", "the pool that TrueNAS boots from is not healthy"),
+    check("truenas.environment", "a system that TrueNAS could boot is not as it should be"),
+    check("truenas.expected", "there is no TrueNAS, and there should be"),
+    check("truenas.job", "TrueNAS does something that a reboot would cut off"),
+    check("truenas.pool", "a pool of TrueNAS is not healthy"),
+    check("truenas.reboot", "TrueNAS wants to be rebooted"),
+    check("truenas.replication", "a replication of TrueNAS fails, waits or runs"),
+    check("truenas.snapshot_task", "periodic snapshots of TrueNAS fail"),
+    check("truenas.state", "TrueNAS is not ready"),
+    check("truenas.update", "TrueNAS could be updated, or cannot tell"),
     check("watchdog.armed", "no watchdog is armed, and one should be"),
     check("zfs.device", "a device of a ZFS pool is not online"),
     check("zfs.errors", "a device of a ZFS pool has new errors"),

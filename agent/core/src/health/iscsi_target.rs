@@ -12,8 +12,8 @@ use crate::settings::Expected;
 
 pub(super) fn judge(court: &mut Court<'_>) {
     let seen = court.seen;
-    let Some(targets) = seen.iscsi_target.reading.known() else { return };
-    let targets = targets.as_deref().unwrap_or_default();
+    let Some(targets) = seen.iscsi_targets() else { return };
+    let targets = targets.as_ref();
     let next = "see: targetcli ls, or on TrueNAS its iSCSI service";
     court.expected("iscsi_target.expected", Expected::IscsiTarget, "iSCSI targets", targets.len(), next);
     for target in targets {

@@ -26,6 +26,7 @@ mod pci;
 mod proxmox;
 mod sensors;
 mod service;
+mod truenas;
 mod units;
 mod watchdog;
 mod zfs;
@@ -172,6 +173,7 @@ pub fn judge(seen: &Observed, settings: &Settings, history: &mut History) -> Hea
     ceph::judge(&mut court);
     proxmox::judge(&mut court);
     kubernetes::judge(&mut court);
+    truenas::judge(&mut court);
     clock::judge(&mut court);
     units::judge(&mut court);
     kernel::judge(&mut court);

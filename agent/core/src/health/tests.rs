@@ -120,6 +120,7 @@ pub(super) fn well(seconds: f64) -> Observed {
     seen.ceph = Sample::fresh(None, 0.0);
     seen.proxmox = Sample::fresh(None, 0.0);
     seen.kubernetes = Sample::fresh(None, 0.0);
+    seen.truenas = Sample::fresh(None, 0.0);
     seen.iscsi = Sample::fresh(None, 0.0);
     seen.disks = Sample::fresh(vec![disk("nvme0n1", "S1")], 0.0);
     seen.smart = Sample::fresh(BTreeMap::from([("S1".to_owned(), nvme(3))]), 0.0);

@@ -25,9 +25,12 @@ mod pci;
 mod proxmox;
 mod quorum;
 mod service;
+mod truenas;
 mod units;
 mod watchdog;
 mod zfs;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +66,7 @@ pub use proxmox::{
 };
 pub use quorum::{Corosync, CorosyncConfig, CorosyncDevice, CorosyncLink, CorosyncNode, Quorum, QuorumMember};
 pub use service::ServiceAnswer;
+pub use truenas::{NasAlert, NasEnvironment, NasJob, NasPool, NasScan, NasSession, NasTask, NasUpdate, TrueNas};
 pub use units::{Unit, Units};
 pub use watchdog::Watchdog;
 pub use zfs::{PoolScan, PoolSpace, PoolStatus, ScanKind, ScanState, Vdev, ZfsPool, ZpoolReport};
@@ -156,6 +160,8 @@ pub struct Observed {
     pub proxmox: Sample<Option<PveNode>>,
     /// The Kubernetes cluster that is declared; nothing where none is.
     pub kubernetes: Sample<Option<KubernetesCluster>>,
+    /// The TrueNAS that this node is, or that is declared; nothing where there is neither.
+    pub truenas: Sample<Option<TrueNas>>,
     /// Whole disks, as the kernel lists them now.
     pub disks: Sample<Vec<Disk>>,
     /// SMART and NVMe health by disk key ([`DiskId::key`]); absent where a disk has no such thing.
@@ -278,6 +284,10 @@ macro_rules! for_each_sample {
             $body
         }
         {
+            let ($name, $sample) = ("truenas", &observed.truenas);
+            $body
+        }
+        {
             let ($name, $sample) = ("disks", &observed.disks);
             $body
         }
@@ -344,6 +354,7 @@ impl Observed {
             ceph: Sample::never(why),
             proxmox: Sample::never(why),
             kubernetes: Sample::never(why),
+            truenas: Sample::never(why),
             disks: Sample::never(why),
             smart: Sample::never(why),
             clock: Sample::never(why),
@@ -353,6 +364,19 @@ impl Observed {
             services: Sample::never(why),
             certificates: Sample::never(why),
             backups: Sample::never(why),
+        }
+    }
+
+    /// The iSCSI targets that this node serves: the kernel's where it has any system for them, else those that TrueNAS
+    /// tells of when it is this node. Never both: they are the same ones. `None` where that is not known.
+    pub fn iscsi_targets(&self) -> Option<Cow<'_, [IscsiTarget]>> {
+        let kernel = self.iscsi_target.reading.known();
+        if let Some(Some(targets)) = kernel {
+            return Some(Cow::Borrowed(targets));
+        }
+        match self.truenas.reading.known()?.as_ref().filter(|nas| nas.is_local) {
+            Some(nas) => nas.sessions.known().map(|_| Cow::Owned(nas.targets())),
+            None => kernel.map(|_| Cow::Borrowed(&[] as &[IscsiTarget])),
         }
     }
 

@@ -22,6 +22,7 @@ mod proxmox;
 mod services;
 mod storage;
 mod system;
+mod truenas;
 mod zfs;
 
 use bytes::Bytes;
@@ -56,6 +57,7 @@ pub(crate) fn render(observed: &Observed, health: &Health, standing: Option<&Sta
     ceph::write(&mut page, observed, health);
     proxmox::write(&mut page, observed);
     kubernetes::write(&mut page, observed);
+    truenas::write(&mut page, observed);
     system::write(&mut page, observed);
     services::write(&mut page, observed, health);
     fleet::write(&mut page, standing);
