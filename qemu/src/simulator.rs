@@ -5,6 +5,7 @@
 
 pub(crate) mod kubernetes;
 pub(crate) mod proxmox;
+pub(crate) mod truenas;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};

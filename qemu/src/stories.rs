@@ -33,6 +33,7 @@ mod roll_storage;
 mod roll_store_host_last;
 pub(crate) mod rolling;
 mod services_live;
+mod truenas_sim;
 
 #[cfg(test)]
 pub(crate) use proxmox_sim::{CHANGES as PROXMOX_CHANGES, well as proxmox_world};
@@ -72,6 +73,8 @@ pub(crate) enum Story {
     QuorumLive,
     /// nginx serves with TLS, without machines, and is broken in every way that people who use it would notice
     ServicesLive,
+    /// A simulated TrueNAS is well, ill, busy, rude and gone (no machine, no TrueNAS)
+    TruenasSim,
     /// A real Ceph cluster loses an OSD, a monitor and every answer (daemons on loopback, no machine)
     CephLive,
     /// A simulator of Proxmox VE's API has everything happen that keeps a node up, then stops answering (no machine)
@@ -138,9 +141,12 @@ impl Story {
     /// The recipe whose image it boots; `None`: it boots nothing.
     pub(crate) fn recipe(self) -> Option<&'static str> {
         Some(match self {
-            Self::QuorumLive | Self::ServicesLive | Self::CephLive | Self::ProxmoxSim | Self::KubernetesSim => {
-                return None;
-            }
+            Self::QuorumLive
+            | Self::ServicesLive
+            | Self::CephLive
+            | Self::ProxmoxSim
+            | Self::TruenasSim
+            | Self::KubernetesSim => return None,
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
             Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollStorage => fleet::STORAGE_RECIPE,
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
@@ -187,6 +193,7 @@ async fn tell(scene: &Scene, story: Story, part: Option<Part>) -> Result<()> {
         Story::AgentMd => agent_md::run(scene).await,
         Story::QuorumLive => quorum_live::run(scene).await,
         Story::ServicesLive => services_live::run(scene).await,
+        Story::TruenasSim => truenas_sim::run(scene).await,
         Story::CephLive => ceph_live::run(scene).await,
         Story::ProxmoxSim => proxmox_sim::run(scene).await,
         Story::KubernetesSim => kubernetes_sim::run(scene).await,

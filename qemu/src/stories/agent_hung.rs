@@ -118,10 +118,9 @@ fn interval_seconds(collector: &str) -> f64 {
     match collector {
         "inventory" => 3600.0,
         "smart" => 300.0,
-        "ceph" | "kubernetes" | "proxmox" | "zpool" => 30.0,
+        "ceph" | "kubernetes" | "proxmox" | "truenas" | "zpool" => 30.0,
         "hardware_errors" | "ipmi" => 120.0,
         "pci" => 60.0,
-        "ceph" | "truenas" | "zpool" => 30.0,
         "corosync" => 15.0,
         _ => 0.0,
     }

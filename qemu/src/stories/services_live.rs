@@ -52,11 +52,11 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     over_time(scene, &dir, &mut nginx).await
 }
 
-fn tool(name: &str) -> Result<PathBuf> {
+pub(super) fn tool(name: &str) -> Result<PathBuf> {
     find(name).with_context(|| format!("finding {name}; start through qemu/lab, which installs it"))
 }
 
-async fn openssl(dir: &Path, words: &str) -> Result<()> {
+pub(super) async fn openssl(dir: &Path, words: &str) -> Result<()> {
     let run = Run::new(tool("openssl")?, TOOL_LIMIT).args(words.split(' ')).dir(dir);
     run.success().await.with_context(|| format!("running openssl {words}"))?;
     Ok(())
@@ -151,7 +151,7 @@ fn service(dir: &Path, name: &str, host: &str, path: &str, more: &str) -> String
 }
 
 /// One look by the program, as `hardstand health --local --json`.
-async fn look(scene: &Scene, dir: &Path, config: &str) -> Result<Health> {
+pub(super) async fn look(scene: &Scene, dir: &Path, config: &str) -> Result<Health> {
     let file = dir.join("local.toml");
     std::fs::write(&file, config).context("writing a configuration")?;
     let check = Run::new(&scene.program, TOOL_LIMIT).args(["config", "check"]).arg(&file);
@@ -167,7 +167,7 @@ async fn asked(run: Run) -> Result<Health> {
 }
 
 /// Holds one finding: its severity, and a part of what is told.
-fn holds(health: &Health, (check, subject, severity): (&str, &str, &str), told: &str) -> Result<()> {
+pub(super) fn holds(health: &Health, (check, subject, severity): (&str, &str, &str), told: &str) -> Result<()> {
     let found = health.findings.iter().find(|row| row.check == check && row.subject == subject);
     let found = found.with_context(|| format!("there is no finding {check} of {subject}"))?;
     ensure!(found.severity == severity, "{check} of {subject} is {}, not {severity}: {found:?}", found.severity);
@@ -316,7 +316,7 @@ async fn over_time(scene: &Scene, dir: &Path, nginx: &mut Started) -> Result<()>
     Ok(())
 }
 
-async fn start_agent(scene: &Scene, dir: &Path) -> Result<Started> {
+pub(super) async fn start_agent(scene: &Scene, dir: &Path) -> Result<Started> {
     let path = dir.join("agent.log");
     let log = std::fs::File::options().create(true).append(true).open(&path).context("making the agent's log")?;
     let run = Run::new(&scene.program, Duration::ZERO).args(["agent", "--config"]).arg(dir.join("agent.toml"));
@@ -333,7 +333,7 @@ async fn start_agent(scene: &Scene, dir: &Path) -> Result<Started> {
 }
 
 /// Ends it as a service manager would, so that it keeps what it knows.
-async fn stop(mut agent: Started) -> Result<()> {
+pub(super) async fn stop(mut agent: Started) -> Result<()> {
     let pid = i32::try_from(agent.pid().context("the agent has ended")?).context("reading a process id")?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)
         .context("ending the agent")?;
@@ -342,7 +342,7 @@ async fn stop(mut agent: Started) -> Result<()> {
     Ok(())
 }
 
-async fn seen(scene: &Scene, dir: &Path, finding: (&str, &str, &str), told: &str) -> Result<()> {
+pub(super) async fn seen(scene: &Scene, dir: &Path, finding: (&str, &str, &str), told: &str) -> Result<()> {
     let what = format!("{} of {} to be {}", finding.0, finding.1, finding.2);
     let mut last = String::new();
     let waited = until(&what, SEEN_LIMIT, async || {
@@ -362,7 +362,7 @@ async fn seen(scene: &Scene, dir: &Path, finding: (&str, &str, &str), told: &str
 }
 
 /// A number on the metrics page.
-async fn page(scene: &Scene, series: &str) -> Result<f64> {
+pub(super) async fn page(scene: &Scene, series: &str) -> Result<f64> {
     let page = until("the metrics page", UP_LIMIT, async || {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, 9787)).await else { return Ok(None) };
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.context("asking for the page")?;

@@ -37,14 +37,14 @@ const NOT_ALLOWED: i64 = 13;
 pub(super) type Call = (&'static str, Value);
 
 /// Why a call has no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Refusal {
     /// This version has no such method.
     NoMethod,
     /// It tells nothing to who is not logged in.
     NotLoggedIn,
     /// It has not come in time.
-    Late(u64),
+    Late(f64),
     /// A sentence.
     Other(Why),
 }
@@ -137,7 +137,7 @@ impl Rpc {
                 (None, Some(_)) => {}
             }
         }
-        let waited = began.elapsed().as_secs().max(1);
+        let waited = began.elapsed().as_secs_f64().ceil().max(1.0);
         Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(Refusal::Late(waited)))).collect())
     }
 

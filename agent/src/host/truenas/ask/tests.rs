@@ -175,7 +175,8 @@ async fn where_there_is_none_there_is_nothing_and_what_is_named_is_missed() {
     std::fs::write(site.socket(), "").unwrap();
     assert!(site.look().await.unwrap_err().starts_with("reading "));
     site.settings.api_key_file = None;
-    assert!(site.look().await.unwrap_err().contains("Connection refused; see there: systemctl status middlewared"));
+    let why = site.look().await.unwrap_err();
+    assert!(why.contains("Connection refused") && why.ends_with("see there: systemctl status middlewared"), "{why}");
 }
 
 #[tokio::test]
