@@ -373,7 +373,7 @@ impl Probe {
     fn start_truenas(&mut self) {
         let (host, crew, settings) = (self.host.clone(), Arc::clone(&self.crew), Arc::clone(&self.settings));
         let last = Arc::clone(&self.last_look);
-        let every = Duration::from_secs(settings.truenas.interval_secs);
+        let every = self.every(Duration::from_secs(settings.truenas.interval_secs));
         self.truenas.start(every, TRUENAS_DEADLINE, || async move { ask_truenas(crew, host, settings, &last).await });
     }
 
