@@ -83,7 +83,7 @@ agent.toml:6:1: unknown key `probe.intervall_secs`; did you mean `probe.interval
 agent.toml:7:1: unknown key `probe.wake`; known in [probe]: deadline_secs, interval_secs, inventory_interval_secs, \
 smart_interval_secs
 agent.toml:9:2: unknown key `stores`; did you mean `store`?
-agent.toml:13:1: unknown key `thresholds.interval_secs`; did you mean `proxmox.interval_secs`?"
+agent.toml:13:1: unknown key `thresholds.interval_secs`; did you mean `truenas.interval_secs`?"
     );
 }
 
