@@ -36,7 +36,8 @@ pub(crate) struct Ours {
 
 /// A running agent.
 pub(crate) struct AgentHere<'a> {
-    scene: &'a Scene,
+    /// Where the story is told.
+    pub(crate) scene: &'a Scene,
     ours: Ours,
     _program: Started,
 }
@@ -72,20 +73,27 @@ impl<'a> AgentHere<'a> {
         Health::read(&self.said(&["health", "--json", "--all"]).await?)
     }
 
-    /// It finds of a subject what it should, with these words in its evidence, once it has looked again.
-    pub(crate) async fn finds(&self, (check, subject, severity): (&str, &str, &str), words: &str) -> Result<()> {
+    /// It finds of a subject what it should, with these words, once it has looked again.
+    pub(crate) async fn finds(&self, found: (&str, &str, &str), words: &str) -> Result<()> {
+        let said = self.sees(found, words).await?;
+        let (check, subject, severity) = found;
+        self.scene.say(&format!("{check} of {subject} is {severity}: {said}"));
+        Ok(())
+    }
+
+    /// As [`AgentHere::finds`], without a word; what it says of it.
+    pub(crate) async fn sees(&self, (check, subject, severity): (&str, &str, &str), words: &str) -> Result<String> {
         let what = format!("the agent to find {check} of {subject} {severity}, {words}");
         let mut last = None;
-        let evidence = until(&what, self.ours.seen_limit, async || {
+        let said = until(&what, self.ours.seen_limit, async || {
             let health = self.health().await?;
             let found = health.findings.iter().find(|row| row.check == check && row.subject == subject);
-            last = found.map(|found| format!("{} {}", found.severity, found.evidence));
-            let fits = found.filter(|found| found.severity == severity && found.evidence.contains(words));
-            Ok(fits.map(|found| found.evidence.clone()))
+            let said = found.map(|found| format!("{}; {}", found.summary, found.evidence));
+            last = found.map(|found| found.severity.clone()).zip(said.clone());
+            let fits = found.is_some_and(|found| found.severity == severity);
+            Ok(said.filter(|said| fits && said.contains(words)))
         });
-        let evidence = evidence.await.with_context(|| format!("it said last: {last:?}"))?;
-        self.scene.say(&format!("{check} of {subject} is {severity}: {evidence}"));
-        Ok(())
+        said.await.with_context(|| format!("it said last: {last:?}"))
     }
 
     /// Nothing of ours is worse than worth knowing, once it has looked again.
@@ -117,6 +125,15 @@ impl<'a> AgentHere<'a> {
         let gate = self.gate().await?;
         ensure!(gate.len() == 1 && gate[0].starts_with(by), "the gate says {gate:?}, not {by} alone");
         self.scene.say(&format!("the gate says: {}", gate[0]));
+        Ok(())
+    }
+
+    /// This of ours is in the way, whatever else is.
+    pub(crate) async fn is_also_blocked_by(&self, by: &str) -> Result<()> {
+        let gate = self.gate().await?;
+        let line = gate.iter().find(|line| line.starts_with(by));
+        let line = line.with_context(|| format!("finding {by} in what the gate says: {gate:?}"))?;
+        self.scene.say(&format!("the gate says: {line}"));
         Ok(())
     }
 
@@ -160,7 +177,7 @@ impl<'a> AgentHere<'a> {
 }
 
 /// Its metrics page.
-pub(crate) async fn page() -> Result<String> {
+async fn page() -> Result<String> {
     let whole = async {
         let mut stream = TcpStream::connect(PAGE).await?;
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;

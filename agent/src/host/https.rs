@@ -170,7 +170,9 @@ pub(crate) async fn ask(
 pub(crate) async fn dial(host: &str, port: u16, authorities: &Authorities) -> Result<TlsStream<TcpStream>, String> {
     let stream = connect(host, port, None).await?;
     let shown = Arc::new(Shown { inner: Some(Arc::clone(&authorities.verifier)), leaf: Mutex::default() });
-    secure(host, stream, &shown, authorities.identity.as_ref()).await.map_err(|error| refusal(&error, host, &authorities.file))
+    secure(host, stream, &shown, authorities.identity.as_ref())
+        .await
+        .map_err(|error| refusal(&error, host, &authorities.file))
 }
 
 /// When the certificate of a TLS port expires. Whether it holds is not asked: nothing is sent there.
