@@ -198,7 +198,7 @@ impl Site<'_> {
             (Version::V25_04, "API v25.04.2", "pool.snapshot.query"),
             (Version::V26, "API v26.0.0", "zfs.resource.snapshot.count"),
         ] {
-            let change = |world: &mut World| world.version = version;
+            let change = |world: &mut World| *world = World { key: world.key.clone(), ..World::well(version) };
             self.finds(change, &[(["truenas.state", "system", "ok", "none"], api)]).await?;
             let heard = self.simulator.world().heard.clone();
             ensure!(heard.iter().any(|method| method == word), "{word} was not asked: {heard:?}");

@@ -67,10 +67,16 @@ impl World {
             ("pool.snapshot.query", json!([])),
             ("zfs.resource.snapshot.count", json!({"tank": 3, "tank/vm": 4})),
         ];
+        let mut answers: BTreeMap<&'static str, Value> = answers.into_iter().collect();
+        if version >= Version::V26 {
+            for pool in answers.get_mut("pool.query").and_then(Value::as_array_mut).into_iter().flatten() {
+                pool["all_sed"] = Value::Null;
+            }
+        }
         Self {
             version,
             trouble: Trouble::None,
-            answers: answers.into_iter().collect(),
+            answers,
             user: "hardstand",
             key: format!("5-{}", "k".repeat(64)),
             key_expired: false,
