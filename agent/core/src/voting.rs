@@ -82,7 +82,7 @@ fn is_evidence<T>(sample: &Sample<T>) -> bool {
 
 /// A node is known to the fleet by the first part of its name. An address stays what it is.
 fn short(name: &str) -> String {
-    if name.parse::<std::net::IpAddr>().is_ok() {
+    if name.parse::<core::net::IpAddr>().is_ok() {
         return name.to_owned();
     }
     name.split('.').next().unwrap_or_default().to_ascii_lowercase()

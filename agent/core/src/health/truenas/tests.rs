@@ -1,3 +1,5 @@
+//! A TrueNAS that is well, and with each thing wrong that is judged.
+
 use super::super::tests::well;
 use super::super::{Health, judge as judge_pass};
 use crate::observed::{

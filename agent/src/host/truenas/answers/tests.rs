@@ -1,3 +1,5 @@
+//! Answers of TrueNAS, good ones and each that is not, of the releases that differ.
+
 use serde_json::json;
 
 use super::*;

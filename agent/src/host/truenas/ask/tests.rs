@@ -1,3 +1,5 @@
+//! Asking a TrueNAS that is played by a socket of the test: who is let in, and every way in which an answer stays out.
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
