@@ -181,7 +181,7 @@ impl Answers {
 }
 
 async fn tell(answers: Vec<Answer>, mut kept: Kept, until: Instant) -> Result<(TrueNas, Option<Kept>), Why> {
-    if answers.iter().any(|answer| *answer == Err(Refusal::NotLoggedIn)) {
+    if answers.contains(&Err(Refusal::NotLoggedIn)) {
         return Err(no_login(&kept.of));
     }
     let is_late = |answer: &Answer| matches!(answer, Err(Refusal::Late(_)));

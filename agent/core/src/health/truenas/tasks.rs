@@ -51,7 +51,7 @@ fn judge_replication(court: &mut Court<'_>, task: &NasTask) {
             let summary = format!("replication {} is old", task.name);
             court.find(name, Severity::Warn, Gate::Warns, summary, evidence);
         }
-        "FINISHED" => court.ok(name, format!("ended well{}", since.replacen(" for ", " ", 1) + &ago(task))),
+        "FINISHED" => court.ok(name, format!("ended well{}", since.replacen(" for ", " ", 1) + ago(task))),
         "PENDING" if task.enabled == Some(false) => court.ok(name, "it is switched off"),
         "PENDING" => court.ok(name, "it has not run since TrueNAS was started"),
         other => find(Severity::Unknown, Gate::Blocks, "is in a state that is not known here", other.to_owned()),

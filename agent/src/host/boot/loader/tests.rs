@@ -112,9 +112,9 @@ fn a_place_of_boot_files_that_should_be_mounted_and_is_not_is_named() {
     assert_eq!(unmounted(&host).unwrap(), None, "without fstab nothing is wanted");
     host.write("etc/fstab", "# /dev/x /boot ext4 rw 0 2\nLABEL=root / ext4 rw 0 1\nLABEL=ESP /efi vfat umask=77 0 2\n");
     assert_eq!(unmounted(&host).unwrap().as_deref(), Some("/efi"));
-    host.write("proc/self/mountinfo", &esp("/efi"));
+    host.write("proc/self/mountinfo", esp("/efi"));
     assert_eq!(unmounted(&host).unwrap(), None);
-    host.write("proc/self/mountinfo", &esp("/boot"));
+    host.write("proc/self/mountinfo", esp("/boot"));
     assert_eq!(unmounted(&host).unwrap().as_deref(), Some("/efi"));
     host.write("etc/fstab", "LABEL=ESP /efi vfat noauto,umask=77 0 2\nLABEL=data /data ext4\n");
     assert_eq!(unmounted(&host).unwrap(), None, "somebody mounts it when it is needed; data is no boot file");
