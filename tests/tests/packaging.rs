@@ -144,7 +144,7 @@ async fn mirror() -> Option<String> {
 }
 
 /// Settings that have no default, only an example.
-const EXAMPLES: [&str; 19] = [
+const EXAMPLES: [&str; 25] = [
     "node.name = \"node1\"",
     "proxmox.connect_to = \"192.0.2.7:8006\"",
     "proxmox.node = \"pve1\"",
@@ -164,6 +164,12 @@ const EXAMPLES: [&str; 19] = [
     "backup.credentials = \"/etc/hardstand/credentials/s3\"",
     "backup.ca_file = \"/etc/ssl/home-ca.pem\"",
     "backup.max_age_hours = 26.0",
+    "corosync.device_on = \"nas\"",
+    "kubernetes.ca_file = \"/etc/hardstand/credentials/kubernetes-ca.crt\"",
+    "kubernetes.kubeconfig = \"/etc/hardstand/credentials/kubeconfig\"",
+    "kubernetes.token_file = \"/etc/hardstand/credentials/kubernetes-token\"",
+    "truenas.api_key_file = \"/etc/hardstand/credentials/truenas\"",
+    "truenas.ca_file = \"/etc/hardstand/nas-ca.pem\"",
 ];
 
 /// Every setting stands in the shipped config with its default, and nothing else does.
