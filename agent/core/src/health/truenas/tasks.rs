@@ -47,19 +47,19 @@ fn judge_replication(court: &mut Court<'_>, task: &NasTask) {
         "HOLD" => find(Severity::Warn, Gate::Warns, "is held", format!("{why}; held{since}")),
         "FINISHED" if is_late => {
             let days = court.settings.truenas.replication_age_warn_days;
-            let evidence = format!("it ended well{since} and not since; it should within {days} days ([truenas])");
+            let evidence = format!("it ended well{}, and should every {days} days ([truenas])", ago(task));
             let summary = format!("replication {} is old", task.name);
             court.find(name, Severity::Warn, Gate::Warns, summary, evidence);
         }
-        "FINISHED" => court.ok(name, format!("ended well{}", since.replacen(" for ", " ", 1) + ago(task))),
+        "FINISHED" => court.ok(name, format!("ended well{}", ago(task))),
         "PENDING" if task.enabled == Some(false) => court.ok(name, "it is switched off"),
         "PENDING" => court.ok(name, "it has not run since TrueNAS was started"),
         other => find(Severity::Unknown, Gate::Blocks, "is in a state that is not known here", other.to_owned()),
     }
 }
 
-fn ago(task: &NasTask) -> &'static str {
-    if task.age_seconds.is_some() { " ago" } else { "" }
+fn ago(task: &NasTask) -> String {
+    task.age_seconds.map_or_else(String::new, |age| format!(" {} ago", span(age)))
 }
 
 fn is_late(court: &Court<'_>, task: &NasTask) -> bool {
