@@ -182,7 +182,7 @@ fn refusal(world: &mut World, id: &Value, code: i64, message: &str, data: Value)
 }
 
 /// A key that came over a network without TLS is nobody's any more.
-fn log_in(world: &mut World, name: &str, params: &Value, peer: Peer) -> Value {
+pub(super) fn log_in(world: &mut World, name: &str, params: &Value, peer: Peer) -> Value {
     let is_ex = name == "auth.login_ex";
     let (user, key) = if is_ex { (&params[0]["username"], &params[0]["api_key"]) } else { (&Value::Null, &params[0]) };
     let is_right = key.as_str() == Some(&world.key) && (!is_ex || user == world.user);
@@ -190,10 +190,14 @@ fn log_in(world: &mut World, name: &str, params: &Value, peer: Peer) -> Value {
         world.key = String::new();
     }
     let is_good = is_right && peer != Peer::Plain;
+    let mut success = json!({"response_type": "SUCCESS", "user_info": null, "authenticator": "LEVEL_1"});
+    if world.version >= Version::V26 {
+        success["reconnect_token"] = Value::Null;
+    }
     match (is_ex, is_good, world.key_expired) {
         (false, good, expired) => json!(good && !expired),
         (true, true, true) => json!({"response_type": "EXPIRED"}),
-        (true, true, false) => json!({"response_type": "SUCCESS", "user_info": null, "authenticator": "LEVEL_1"}),
+        (true, true, false) => success,
         (true, false, _) => json!({"response_type": "AUTH_ERR"}),
     }
 }

@@ -298,11 +298,15 @@ fn answers(version: Version, name: &str) -> Vec<Value> {
         "core.get_jobs" => vec![json!([world::job(1, "replication.run")])],
         "boot.environment.query" => vec![json!([world::environment("a", true, false)])],
         "update.status" => vec![world::update("NORMAL", Some(offer), Value::Null), world::update("ERROR", None, error)],
-        "auth.login_ex" => vec![
-            json!({"response_type": "SUCCESS", "user_info": null, "authenticator": "LEVEL_1"}),
-            json!({"response_type": "AUTH_ERR"}),
-            json!({"response_type": "EXPIRED"}),
-        ],
+        "auth.login_ex" => {
+            let mut world = World::well(version);
+            let key = world.key.clone();
+            let mut said = |key: &str, expired| {
+                world.key_expired = expired;
+                serve::log_in(&mut world, name, &login(key), Peer::Tls)
+            };
+            vec![said(&key, false), said(&key, true), said("5-no", false)]
+        }
         "pool.query" => {
             let mut world = World::well(version);
             world.of("pool.query")[0]["scan"] = world::scan("RESILVER", "SCANNING");
