@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use declared::Declared;
 
+use self::follow::patiently;
 use crate::helper::{AskError, Client, Deed, Digest, Errand, Permit, Point, Release, RunState};
 use crate::host::Host;
 use crate::host::clock::boottime;
@@ -148,14 +149,12 @@ impl Act {
         let hands = self.hands.clone();
         self.spawn(async move {
             let Ok(errand) = errand_of(&journey, 1) else { return ActState::None };
-            match hands.look(Deed::Patch, &errand).await {
-                Ok(RunState::Running {}) => match hands.follow(Deed::Patch, &errand).await {
-                    // Judged from dpkg, not from here.
-                    Ok(()) => ActState::None,
-                    Err(failure) => state_of(Err(failure)),
-                },
-                _ => ActState::None,
-            }
+            let followed = match hands.see(Deed::Patch, &errand).await {
+                Ok(RunState::Running {}) => hands.follow(Deed::Patch, &errand).await,
+                seen => seen.map(drop),
+            };
+            // Judged from dpkg, not from here.
+            followed.map_or_else(|failure| state_of(Err(failure)), |()| ActState::None)
         });
     }
 
@@ -215,7 +214,7 @@ impl Hands {
         }
         let errand = self.errand(Deed::Stage, journey, NEXT).await?;
         let (set, kernel) = (set_of(journey)?, kernel_of(journey)?);
-        if !matches!(self.look(Deed::Stage, &errand).await, Ok(RunState::Running {})) {
+        if self.see(Deed::Stage, &errand).await? != (RunState::Running {}) {
             self.helper.stage(&errand, set, kernel).await.map_err(|error| Failure::of(&error, NEXT))?;
         }
         self.follow(Deed::Stage, &errand).await?;
@@ -236,9 +235,13 @@ impl Hands {
         let errand = self.errand(Deed::Patch, journey, NEXT).await?;
         let mut first = Some(permit);
         if !journey.part.packages.is_empty() {
-            if matches!(self.look(Deed::Patch, &errand).await, Ok(RunState::Running {})) {
-                let opened = self.helper.open(Deed::Patch, &errand, permit.clone()).await;
-                opened.map_err(|error| Failure::of(&error, NEXT))?;
+            if self.see(Deed::Patch, &errand).await? == (RunState::Running {}) {
+                match self.helper.open(Deed::Patch, &errand, permit.clone()).await {
+                    Ok(()) => {}
+                    // The run goes on, and may be replacing the helper just now.
+                    Err(error) if error.is_of_the_way() => return Ok(End::Again),
+                    Err(error) => return Err(Failure::of(&error, NEXT)),
+                }
             } else {
                 self.apply(journey, &errand, permit).await?;
             }
@@ -258,8 +261,8 @@ impl Hands {
         match self.helper.apply(errand, permit.clone(), set_of(journey)?).await {
             Ok(()) => Ok(()),
             Err(error @ (AskError::Refused { .. } | AskError::Stale { .. })) => Err(Failure::of(&error, NEXT)),
-            Err(error) => match self.look(Deed::Patch, errand).await {
-                Ok(RunState::Running {}) => Ok(()),
+            Err(error) => match self.see(Deed::Patch, errand).await? {
+                RunState::Running {} => Ok(()),
                 _ => Err(Failure::of(&error, NEXT)),
             },
         }
@@ -298,7 +301,7 @@ impl Hands {
     /// The next try at a step.
     async fn errand(&self, step: Deed, journey: &Journey, next_action: &str) -> Result<Errand, Failure> {
         let first = errand_of(journey, 1)?;
-        let attempts = self.helper.attempts(step, &first).await;
+        let attempts = patiently(|| self.helper.attempts(step, &first)).await;
         let attempt = attempts.map_err(|error| Failure::of(&error, next_action))? + 1;
         Ok(Errand { attempt, ..first })
     }

@@ -20,6 +20,12 @@ impl Hands {
         self.helper.run_state(step, errand).await
     }
 
+    /// The same, asked until somebody can tell.
+    pub(super) async fn see(&self, step: Deed, errand: &Errand) -> Result<RunState, Failure> {
+        let seen = patiently(|| self.look(step, errand)).await;
+        seen.map_err(|error| unwell(step, format!("where it is cannot be told: {error}")))
+    }
+
     /// Waits for the end of the unit of a step. The limit is the phase's, which `decide` keeps.
     pub(super) async fn follow(&self, step: Deed, errand: &Errand) -> Result<(), Failure> {
         let (mut failed, mut absent) = (0, 0);
@@ -44,6 +50,21 @@ impl Hands {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// Asks again what changes nothing until the helper answers, or looks have failed as often as they may.
+pub(super) async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, AskError>
+where
+    F: Future<Output = Result<T, AskError>>,
+{
+    for _ in 1..FAILED_LOOKS {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => tracing::info!(%error, "asking the helper again"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    ask().await
 }
 
 fn unwell(step: Deed, why: String) -> Failure {

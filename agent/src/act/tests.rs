@@ -324,11 +324,10 @@ async fn another_set_than_planned_asks_for_a_new_plan() {
     assert!(!bench.bus.log().join("\n").contains("dpkg"));
 }
 
-#[tokio::test]
-async fn a_package_run_is_found_again_by_a_new_agent_and_not_begun_twice() {
-    let bench = Bench::start("").await;
-    prints(&bench);
-    let mut first = act(&bench);
+/// A package run that is under way, and an agent that has just been started beside it.
+async fn amid_a_run(bench: &Bench) -> (Act, Journal) {
+    prints(bench);
+    let mut first = act(bench);
     let journey = with_packages();
     first.start(Step::Stage, &journey, None);
     assert_eq!(ended(&first).await, ActState::Ended);
@@ -340,16 +339,13 @@ async fn a_package_run_is_found_again_by_a_new_agent_and_not_begun_twice() {
         }
     };
     tokio::time::timeout(SOON, begun).await.expect("it begins");
-    drop(first);
     bench.bus.log();
-    let mut second = act(&bench);
     let mut under_way = journal(Phase::Patching);
-    under_way.journey = Some(journey.clone());
-    second.adopt(&under_way);
-    assert_eq!(second.state(), ActState::Running);
-    second.start(Step::Patch, &journey, Some(now_ms()));
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(second.state(), ActState::Running);
+    under_way.journey = Some(journey);
+    (act(bench), under_way)
+}
+
+fn fail_the_run(bench: &Bench) {
     bench.bus.with(|world| {
         world.hold = false;
         let patch = world.units.keys().find(|name| name.contains("-patch-")).cloned().unwrap();
@@ -357,6 +353,42 @@ async fn a_package_run_is_found_again_by_a_new_agent_and_not_begun_twice() {
         world.ended.insert(patch.clone(), 100);
         world.units.insert(patch, "failed".to_owned());
     });
+}
+
+#[tokio::test]
+async fn a_package_run_is_found_again_by_a_new_agent_and_not_begun_twice() {
+    let bench = Bench::start("").await;
+    let (mut second, under_way) = amid_a_run(&bench).await;
+    second.adopt(&under_way);
+    assert_eq!(second.state(), ActState::Running);
+    second.start(Step::Patch, &with_packages(), Some(now_ms()));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(second.state(), ActState::Running);
+    fail_the_run(&bench);
+    let ActState::Failed { why, .. } = ended(&second).await else { panic!("it failed") };
+    assert!(why.starts_with("exit-code 100: "), "{why}");
+    assert!(bench.bus.log().is_empty(), "it was followed, not begun again");
+}
+
+/// The agent and its helper are among the packages: one may be back before the other.
+#[tokio::test]
+async fn a_package_run_that_replaces_the_helper_is_followed_all_the_same() {
+    let bench = Bench::start("").await;
+    let (mut second, under_way) = amid_a_run(&bench).await;
+    for adopts in [true, false] {
+        bench.go_away();
+        if adopts {
+            second.adopt(&under_way);
+        } else {
+            second.start(Step::Patch, &with_packages(), Some(now_ms()));
+        }
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        assert_eq!(second.state(), ActState::Running, "what cannot be asked is not over");
+        bench.come_back();
+        // Until it has asked again.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+    }
+    fail_the_run(&bench);
     let ActState::Failed { why, .. } = ended(&second).await else { panic!("it failed") };
     assert!(why.starts_with("exit-code 100: "), "{why}");
     assert!(bench.bus.log().is_empty(), "it was followed, not begun again");

@@ -45,7 +45,20 @@ impl Bench {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::new(self.dir.path().join("helper.sock"))
+        Client::new(self.socket())
+    }
+
+    /// Nobody listens, as while a package run replaces the helper; until [`Bench::come_back`].
+    pub(crate) fn go_away(&self) {
+        std::fs::rename(self.socket(), self.dir.path().join("away")).unwrap();
+    }
+
+    pub(crate) fn come_back(&self) {
+        std::fs::rename(self.dir.path().join("away"), self.socket()).unwrap();
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("helper.sock")
     }
 
     pub(crate) fn config(&self) -> PathBuf {

@@ -98,6 +98,11 @@ pub(crate) enum AskError {
 }
 
 impl AskError {
+    /// Whether nobody knows what the helper made of it: it was not reached, or its answer was not.
+    pub(crate) fn is_of_the_way(&self) -> bool {
+        matches!(self, Self::Absent { .. } | Self::Broken { .. } | Self::Silent { .. })
+    }
+
     /// Whether another request may well be answered: this one failed for a reason of its own.
     pub(crate) fn is_about_one_request(&self) -> bool {
         matches!(self, Self::Silent { .. } | Self::Refused { .. } | Self::Failed { .. })

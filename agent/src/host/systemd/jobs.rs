@@ -8,13 +8,16 @@ use zbus::connection::Builder;
 use zbus::{Connection, OwnedObjectPath};
 use zbus::{OwnedVariant, Variant};
 
-use super::{ASK_DEADLINE, CONNECT_DEADLINE, MANAGER, PATH, PROPERTIES, Row, SERVICE, bus, within};
+use super::{MANAGER, PATH, PROPERTIES, Row, SERVICE, bus, within};
 use crate::host::HostError;
 
 const SERVICE_UNIT: &str = "org.freedesktop.systemd1.Service";
 const LOGIND: &str = "org.freedesktop.login1";
 const LOGIND_PATH: &str = "/org/freedesktop/login1";
 const LOGIND_MANAGER: &str = "org.freedesktop.login1.Manager";
+/// What reaching the bus, and each answer, may take. While packages are installed PID 1 is replaced, reads all its units
+/// again, and says nothing meanwhile: seconds on a busy machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at a unit that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What a finished transient unit may take to be gone before its name is used again.
@@ -319,7 +322,7 @@ impl Jobs {
             Some(address) => Builder::address(address.as_str()),
             None => Builder::system(),
         };
-        let built = within(CONNECT_DEADLINE, builder.build()).await?;
+        let built = within(ANSWER_LIMIT, builder.build()).await?;
         built.map_err(|error| {
             bus(format!("no connection to the system bus: {error}; is dbus.service running, and is systemd PID 1?"))
         })
@@ -330,7 +333,7 @@ impl Jobs {
         B: serde::Serialize + zbus::DynamicType + Sync,
         T: serde::de::DeserializeOwned + zbus::Type,
     {
-        within(ASK_DEADLINE, super::call(connection, MANAGER, method, body)).await?
+        within(ANSWER_LIMIT, super::call(connection, MANAGER, method, body)).await?
     }
 }
 
@@ -383,7 +386,7 @@ where
 {
     let body = (of, name);
     let asked = connection.call_method(Some(SERVICE), path.as_str(), Some(PROPERTIES), "Get", &body);
-    let answer = within(ASK_DEADLINE, asked).await?.map_err(|error| bus(format!("property {name}: {error}")))?;
+    let answer = within(ANSWER_LIMIT, asked).await?.map_err(|error| bus(format!("property {name}: {error}")))?;
     let value: OwnedVariant =
         answer.body().deserialize().map_err(|error| bus(format!("property {name} is of another form: {error}")))?;
     T::try_from(value).map_err(|error| bus(format!("property {name} is of another form: {error}")))
@@ -396,6 +399,6 @@ where
 {
     let failed = |why: String| HostError::Bus { service: LOGIND, why };
     let asked = connection.call_method(Some(LOGIND), LOGIND_PATH, Some(LOGIND_MANAGER), method, body);
-    let answer = within(ASK_DEADLINE, asked).await?.map_err(|error| failed(format!("{method}: {error}")))?;
+    let answer = within(ANSWER_LIMIT, asked).await?.map_err(|error| failed(format!("{method}: {error}")))?;
     answer.body().deserialize().map_err(|error| failed(format!("{method}: the answer is of another form: {error}")))
 }
