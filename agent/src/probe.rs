@@ -77,8 +77,8 @@ const COROSYNC_INTERVAL: Duration = Duration::from_secs(15);
 const COROSYNC_DEADLINE: Duration = Duration::from_secs(9);
 /// Between two looks at the kernel's log: longer than the helper stays for, so that it is not kept by them.
 const HARDWARE_ERRORS_INTERVAL: Duration = Duration::from_secs(120);
-/// What that may take: a verb of the helper, and its start.
-const HARDWARE_ERRORS_DEADLINE: Duration = Duration::from_secs(12);
+/// What that may take: the helper gives up before, and says why.
+const HARDWARE_ERRORS_DEADLINE: Duration = Duration::from_secs(30);
 /// Between two questions to the board's controller, which is slow and has other things to do.
 const IPMI_INTERVAL: Duration = Duration::from_secs(120);
 /// What asking it may take: a few seconds as a rule, some more the first time. The helper gives up later, and until then what

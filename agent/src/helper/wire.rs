@@ -76,7 +76,9 @@ impl Verb {
     pub(super) fn deadline(&self) -> Duration {
         match self {
             Self::Smart { .. } => Duration::from_secs(20),
-            Self::BootEntries {} | Self::Dimms {} | Self::DmiSerials {} | Self::KernelLog {} => Duration::from_secs(5),
+            // Record by record, while a machine boots and everybody asks at once.
+            Self::KernelLog {} => Duration::from_secs(20),
+            Self::BootEntries {} | Self::Dimms {} | Self::DmiSerials {} => Duration::from_secs(5),
             Self::Zpool {} => zpool::DEADLINE,
             Self::Ipmi {} | Self::IpmiEvents { .. } => ipmi::DEADLINE,
             // The lists of three archives over a slow line, retried twice.
