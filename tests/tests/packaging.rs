@@ -144,7 +144,7 @@ async fn mirror() -> Option<String> {
 }
 
 /// Settings that have no default, only an example.
-const EXAMPLES: [&str; 25] = [
+const EXAMPLES: [&str; 27] = [
     "node.name = \"node1\"",
     "proxmox.connect_to = \"192.0.2.7:8006\"",
     "proxmox.node = \"pve1\"",
@@ -164,6 +164,8 @@ const EXAMPLES: [&str; 25] = [
     "backup.credentials = \"/etc/hardstand/credentials/s3\"",
     "backup.ca_file = \"/etc/ssl/home-ca.pem\"",
     "backup.max_age_hours = 26.0",
+    "prune.dataset = \"tank/data\"",
+    "prune.prefix = \"auto-\"",
     "corosync.device_on = \"nas\"",
     "kubernetes.ca_file = \"/etc/hardstand/credentials/kubernetes-ca.crt\"",
     "kubernetes.kubeconfig = \"/etc/hardstand/credentials/kubeconfig\"",

@@ -3,10 +3,12 @@
 //! It must never hold a secret: those come as credentials, by file.
 
 mod declared;
+mod snapshots;
 mod truenas;
 
 pub use declared::{BackupKind, BackupSettings, CertificateSettings, DatedBy, Method, ServiceSettings, statuses};
 use serde::{Deserialize, Serialize};
+pub use snapshots::{PruneSettings, SnapshotSettings};
 pub use truenas::{NasEndpoint, TrueNasSettings};
 
 use crate::observed::Role;
@@ -59,12 +61,19 @@ pub struct Settings {
     pub certificates: CertificateSettings,
     /// Backups and restore drills.
     pub backup: Vec<BackupSettings>,
+    /// What stays of datasets' snapshots.
+    pub prune: Vec<PruneSettings>,
 }
 
 impl Settings {
     /// The defaults, with one of each thing that may be declared any number of times: what keys there are.
     pub fn with_one_of_each() -> Self {
-        Self { service: vec![ServiceSettings::default()], backup: vec![BackupSettings::default()], ..Self::default() }
+        Self {
+            service: vec![ServiceSettings::default()],
+            backup: vec![BackupSettings::default()],
+            prune: vec![PruneSettings::default()],
+            ..Self::default()
+        }
     }
 }
 
@@ -404,18 +413,6 @@ pub struct PatchSettings {
     pub keep_running: Vec<String>,
 }
 
-/// `[snapshots]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SnapshotSettings {
-    /// Whether the root is kept before packages are installed, where it is ZFS.
-    pub root: bool,
-    /// Other datasets that are kept with it, each without those below it.
-    pub datasets: Vec<String>,
-    /// How many of ours stay on each dataset; older ones go when the next one was made.
-    pub keep: u64,
-}
-
 /// `[thresholds]`: where a finding becomes a warning or critical. Defaults are the field's (node-mixin and the like).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -479,12 +476,6 @@ pub struct Thresholds {
 impl Default for ProbeSettings {
     fn default() -> Self {
         Self { interval_secs: 10, deadline_secs: 5, smart_interval_secs: 300, inventory_interval_secs: 3600 }
-    }
-}
-
-impl Default for SnapshotSettings {
-    fn default() -> Self {
-        Self { root: true, datasets: Vec::new(), keep: 3 }
     }
 }
 

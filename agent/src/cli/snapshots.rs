@@ -1,17 +1,19 @@
-//! `hardstand snapshots`: take away ZFS snapshots that no rule keeps, of datasets that a person names.
+//! `hardstand snapshots`: take away ZFS snapshots that no rule keeps, of datasets that a person names or wrote down.
 //!
 //! It must never take one away that it did not show in a dry run by the same rules, nor one of another kind than was named.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::{ArgGroup, Args, Subcommand};
+use hardstand_core::settings::PruneSettings;
 use hardstand_core::snapshot::{Fate, Keep, Snapshot, Whose, fates};
 use hardstand_exec::{Run, find};
 use serde::Serialize;
 
 use super::desk::with_schema;
+use crate::config;
 use crate::host::zfs;
 use crate::report::document::rfc3339;
 use crate::report::terminal::{one_line, print};
@@ -27,19 +29,21 @@ const DESTROY_LIMIT: Duration = Duration::from_secs(120);
 pub(super) enum SnapshotsCommand {
     /// Take away what no rule keeps. Shows what it would do, until --apply is given.
     ///
+    /// Without a dataset: by the rules of the configuration, its [[prune]] tables.
+    ///
     /// Never touched: snapshots of another name, held ones, those something was cloned from, and the newest.
     Prune(PruneArgs),
 }
 
 /// `hardstand snapshots prune`
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("keep").required(true).multiple(true))]
+#[command(group = ArgGroup::new("keep").multiple(true).requires("datasets"))]
 pub(super) struct PruneArgs {
     /// A dataset, as in tank/data; those below it are left alone.
-    #[arg(required = true, value_name = "DATASET")]
+    #[arg(value_name = "DATASET", requires = "keep")]
     datasets: Vec<String>,
     /// Snapshots whose name begins so; without it those that hardstand made before it installed packages.
-    #[arg(long)]
+    #[arg(long, requires = "datasets")]
     prefix: Option<String>,
     /// Keep this many of the newest.
     #[arg(long, group = "keep", value_name = "N")]
@@ -53,6 +57,9 @@ pub(super) struct PruneArgs {
     /// Keep the newest of each of the latest N weeks (from Monday, UTC) that have one.
     #[arg(long, group = "keep", value_name = "N")]
     keep_weekly: Option<usize>,
+    /// Configuration file with the rules, instead of /etc/hardstand/agent.toml and its drop-ins.
+    #[arg(long, value_name = "FILE", conflicts_with = "datasets")]
+    config: Option<PathBuf>,
     /// Do it.
     #[arg(long)]
     apply: bool,
@@ -77,25 +84,17 @@ struct Document<'a> {
 /// Shows what becomes of each snapshot, and does it where it is told to.
 pub(super) fn run(command: &SnapshotsCommand) -> anyhow::Result<()> {
     let SnapshotsCommand::Prune(args) = command;
-    let whose = match args.prefix.as_deref() {
-        Some("") => bail!("an empty --prefix would mean every snapshot; say how their names begin"),
-        Some(prefix) => Whose::Named(prefix),
-        None => Whose::Ours,
-    };
-    let keep = Keep {
-        last: args.keep_last.unwrap_or(0),
-        hours: args.keep_hourly.unwrap_or(0),
-        days: args.keep_daily.unwrap_or(0),
-        weeks: args.keep_weekly.unwrap_or(0),
-    };
+    let rules = rules(args)?;
     let program = find("zfs").context("zfs is not installed; install zfsutils-linux")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let mut listed = Vec::new();
-    for dataset in &args.datasets {
-        listed.push(runtime.block_on(list(&program, dataset)).with_context(|| format!("listing {dataset}"))?);
+    for rule in &rules {
+        let dataset = &rule.dataset;
+        let there = runtime.block_on(list(&program, dataset)).with_context(|| format!("listing {dataset}"))?;
+        listed.push((there, rule));
     }
-    // The rules are about one dataset at a time.
-    let rows: Vec<(&Snapshot, Fate)> = listed.iter().flat_map(|of_one| fates(of_one, whose, keep)).collect();
+    let rows: Vec<(&Snapshot, Fate)> =
+        listed.iter().flat_map(|(there, rule)| fates(there, rule.whose(), rule.keep)).collect();
     show(args, &rows)?;
     if !args.apply {
         return Ok(());
@@ -109,6 +108,43 @@ pub(super) fn run(command: &SnapshotsCommand) -> anyhow::Result<()> {
     }
     ensure!(failed.is_empty(), "not taken away: {}", failed.join("; "));
     Ok(())
+}
+
+/// What is said of one dataset.
+struct Rule {
+    dataset: String,
+    /// How the names begin; `None`: ours.
+    prefix: Option<String>,
+    keep: Keep,
+}
+
+impl Rule {
+    fn whose(&self) -> Whose<'_> {
+        self.prefix.as_deref().map_or(Whose::Ours, Whose::Named)
+    }
+}
+
+/// Those of the command line, or else those that were written down.
+fn rules(args: &PruneArgs) -> anyhow::Result<Vec<Rule>> {
+    if args.datasets.is_empty() {
+        let written = config::load(args.config.as_deref())?.settings.prune;
+        ensure!(
+            !written.is_empty(),
+            "the configuration has no [[prune]]; write one, or name a DATASET and what stays of it"
+        );
+        let rule = |one: PruneSettings| Rule { keep: one.keep(), dataset: one.dataset, prefix: Some(one.prefix) };
+        return Ok(written.into_iter().map(rule).collect());
+    }
+    let prefix = args.prefix.clone();
+    ensure!(prefix.as_deref() != Some(""), "an empty --prefix would mean every snapshot; say how their names begin");
+    let keep = Keep {
+        last: args.keep_last.unwrap_or(0),
+        hours: args.keep_hourly.unwrap_or(0),
+        days: args.keep_daily.unwrap_or(0),
+        weeks: args.keep_weekly.unwrap_or(0),
+    };
+    let rule = |dataset: &String| Rule { dataset: dataset.clone(), prefix: prefix.clone(), keep };
+    Ok(args.datasets.iter().map(rule).collect())
 }
 
 async fn list(program: &Path, dataset: &str) -> anyhow::Result<Vec<Snapshot>> {

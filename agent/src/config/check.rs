@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use hardstand_core::Settings;
 use hardstand_core::history::LONGEST_SECONDS;
 use hardstand_core::settings::{
-    BackupKind, BackupSettings, KubernetesSettings, NasEndpoint, ServiceSettings, statuses,
+    BackupKind, BackupSettings, KubernetesSettings, NasEndpoint, PruneSettings, ServiceSettings, statuses,
 };
+use hardstand_core::snapshot::Keep;
 use hardstand_core::window::span;
 use hyper::Uri;
 use serde_json::Value;
@@ -143,8 +144,6 @@ fn names(settings: &Settings, faults: &mut Vec<Fault>) {
     list("drain.units", &settings.drain.units, unit, is_unit, faults);
     list("patch.keep_running", &settings.patch.keep_running, unit, is_unit, faults);
     hooks(settings, faults);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | ':' | ' ');
-    let is_dataset = |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(allowed);
     list("snapshots.datasets", &settings.snapshots.datasets, "a dataset, as in tank/data", is_dataset, faults);
     let is_interface = |name: &str| !name.is_empty() && !name.contains(|c: char| c == '/' || c.is_whitespace());
     list("nics.required", &settings.nics.required, "an interface, as in eno1", is_interface, faults);
@@ -266,7 +265,7 @@ fn list(key: &str, values: &[String], wanted: &str, good: impl Fn(&str) -> bool,
     }
 }
 
-/// Services, certificates and backups.
+/// Services, certificates, backups and what stays of snapshots.
 fn declared(settings: &Settings, faults: &mut Vec<Fault>) {
     for (place, service) in settings.service.iter().enumerate() {
         Row { at: format!("service.{place}"), faults }.service(service);
@@ -276,6 +275,7 @@ fn declared(settings: &Settings, faults: &mut Vec<Fault>) {
     }
     unique("service", settings.service.iter().map(|service| service.name.as_str()), faults);
     unique("backup", settings.backup.iter().map(|backup| backup.name.as_str()), faults);
+    prunes(&settings.prune, faults);
     let certificates = &settings.certificates;
     list("certificates.files", &certificates.files, "a file, as in /etc/ssl/one.pem", is_absolute, faults);
     list("certificates.endpoints", &certificates.endpoints, "HOST:PORT, as in pve1:8006", is_endpoint, faults);
@@ -290,6 +290,39 @@ fn unique<'a>(table: &str, names: impl Iterator<Item = &'a str>, faults: &mut Ve
                 .push(Fault::at(&key, format!("`{table}.name` {name:?} is there already; each has a name of its own")));
         } else if place == DECLARED_LIMIT {
             faults.push(Fault::at(&key, format!("more than {DECLARED_LIMIT} [[{table}]] are not looked after")));
+        }
+    }
+}
+
+/// What ZFS allows in a dataset's name; and, without a slash, in a snapshot's.
+fn is_of_zfs(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | ':' | ' ')
+}
+
+fn is_dataset(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_of_zfs)
+}
+
+/// Rules for datasets' snapshots. Each snapshot falls under one of them, or one would take away what another keeps.
+fn prunes(prunes: &[PruneSettings], faults: &mut Vec<Fault>) {
+    for (place, prune) in prunes.iter().enumerate() {
+        let mut row = Row { at: format!("prune.{place}"), faults };
+        let PruneSettings { dataset, prefix, .. } = prune;
+        row.hold("dataset", is_dataset(dataset), &format!("must be a dataset, as in tank/data, not {dataset:?}"));
+        let is_prefix = !prefix.is_empty() && prefix.chars().all(|c| is_of_zfs(c) && c != '/');
+        row.hold("prefix", is_prefix, &format!("must be how its snapshots' names begin, as in auto-, not {prefix:?}"));
+        row.hold(
+            "dataset",
+            prune.keep() != Keep::default(),
+            "needs one of keep_last, keep_hourly, keep_daily, keep_weekly",
+        );
+        let overlaps = |other: &&PruneSettings| {
+            other.dataset == *dataset && (other.prefix.starts_with(prefix) || prefix.starts_with(&other.prefix))
+        };
+        if let Some(other) = prunes[..place].iter().find(overlaps).filter(|_| is_prefix) {
+            let must =
+                format!("{prefix:?} and {:?} of {dataset} mean the same snapshots; one rule for each", other.prefix);
+            row.tell("prefix", &must);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use hardstand_core::Settings;
 use hardstand_core::observed::Role;
 use hardstand_core::settings::{BackupSettings, ServiceSettings};
+use hardstand_core::snapshot::Keep;
 
 use super::fragment::{Fragment, read_system};
 use super::{ConfigError, Loaded, load, settings_of};
@@ -250,6 +251,47 @@ agent.toml:16:1: each of `certificates.endpoints` must be HOST:PORT, as in pve1:
     put(root.path(), "etc/hardstand/agent.toml.d/b.toml", "service = [{ name = \"b\", url = \"http://b\" }]");
     let services = load_below(root.path()).unwrap().settings.service;
     assert_eq!(services.iter().map(|service| &*service.name).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn each_snapshot_falls_under_one_rule_that_keeps_something() {
+    let rules = "\
+[[prune]]
+dataset = \"tank/data\"
+prefix = \"auto-\"
+keep_daily = 7
+[[prune]]
+dataset = \"tank/data\"
+prefix = \"weekly-\"
+keep_last = 4
+";
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "etc/hardstand/agent.toml", rules);
+    let written = load_below(root.path()).unwrap().settings.prune;
+    assert_eq!(written[0].keep(), Keep { days: 7, ..Keep::default() });
+    assert_eq!((&*written[1].prefix, written[1].keep()), ("weekly-", Keep { last: 4, ..Keep::default() }));
+
+    let text = "\
+[[prune]]
+dataset = \"/tank\"
+prefix = \"\"
+keep_last = 1
+[[prune]]
+dataset = \"tank\"
+prefix = \"auto-\"
+[[prune]]
+dataset = \"tank\"
+prefix = \"auto-daily-\"
+keep_last = 1
+";
+    assert_eq!(
+        refusal(text),
+        "\
+agent.toml:2:1: `prune.dataset` must be a dataset, as in tank/data, not \"/tank\"
+agent.toml:3:1: `prune.prefix` must be how its snapshots' names begin, as in auto-, not \"\"
+agent.toml:6:1: `prune.dataset` needs one of keep_last, keep_hourly, keep_daily, keep_weekly
+agent.toml:10:1: `prune.prefix` \"auto-daily-\" and \"auto-\" of tank mean the same snapshots; one rule for each"
+    );
 }
 
 #[test]

@@ -31,7 +31,8 @@ const SEEN_LIMIT: Duration = Duration::from_secs(180);
 const NAS: &str = "10.77.0.13";
 
 pub(crate) async fn run(scene: &Scene) -> Result<()> {
-    let own = "[node]\nexpect = [\"zfs\"]\n[snapshots]\ndatasets = [\"tank/node1\"]\n";
+    let own = "[node]\nexpect = [\"zfs\"]\n[snapshots]\ndatasets = [\"tank/node1\"]\n\
+               [[prune]]\ndataset = \"tank/node1\"\nprefix = \"auto-\"\nkeep_last = 1\n";
     let topology = Topology::three()
         .with_storage()
         .disk("nas", "one", DISK_BYTES)
@@ -114,7 +115,7 @@ async fn patch_nas(scene: &Scene, fleet: &Fleet, operator: &Operator) -> Result<
     ensure!(name.ends_with(mark), "the snapshot {name} is marked {mark}");
     scene.say(&format!("before it was patched, nas kept {name}"));
 
-    let prune = "hardstand snapshots prune tank/node1 --prefix auto- --keep-last 1";
+    let prune = "hardstand snapshots prune";
     let dry = nas.ok(prune, COMMAND_LIMIT).await?;
     ensure!(dry.contains("2 of 3 snapshots would go"), "the dry run says: {dry}");
     ensure!(nas.ok(list, COMMAND_LIMIT).await? == said, "the dry run changed something");
