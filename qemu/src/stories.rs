@@ -118,7 +118,7 @@ impl Story {
     }
 
     /// Stories of which a test run takes one, in turn: all of them do not fit its hour.
-    pub(crate) const IN_TURN: [Self; 10] = [
+    pub(crate) const IN_TURN: [Self; 11] = [
         Self::RollHalt,
         Self::FleetBoot,
         Self::RollLeaderDies,
@@ -129,6 +129,7 @@ impl Story {
         Self::RollBadUpdate,
         Self::RollStorage,
         Self::RollCrash,
+        Self::FleetPower,
     ];
     /// Stories that are told on demand only.
     pub(crate) const ON_DEMAND: [Self; 2] = [Self::RollBadKernel, Self::RollEtcd];

@@ -73,27 +73,34 @@ pub(crate) fn checks(house: &House, turn: Turn) -> Result<Vec<Check>> {
     let tests = vec![tests(&["--no-run"])?, tests(&[])?];
     checks.push(Check::new("cargo-test", tests).needs("release").after("clippy"));
     checks.push(Check::new("lintian", vec![lintian(house)?]).needs("package"));
-    let mut fleet_before: Option<String> = None;
-    for story in Story::value_variants() {
-        if Story::ON_DEMAND.contains(story) || Story::IN_TURN.contains(story) && *story != turn.story {
-            continue;
-        }
-        let name = format!("story-{}", story.name());
-        let is_fleet = story.is_of_a_fleet();
-        let run = ourselves(house, if is_fleet { FLEET_LIMIT } else { STORY_LIMIT })?.args(["story", &story.name()]);
-        let run = match story {
-            Story::RollCrash => run.args(["--part", &turn.cuts.to_string()]),
-            _ => run,
-        };
-        let mut check =
-            Check::new(&name, vec![run]).needs(story.recipe().map_or_else(|| "release".to_owned(), image_check));
-        if is_fleet {
-            // Three machines are enough for two processors: one fleet at a time.
-            check.after.extend(fleet_before.replace(name));
-        }
+    let told = Story::value_variants().iter().filter(|story| {
+        let waits_for_its_turn = Story::IN_TURN.contains(story) && **story != turn.story;
+        !Story::ON_DEMAND.contains(story) && !waits_for_its_turn
+    });
+    let (fleets, alone): (Vec<Story>, Vec<Story>) = told.partition(|story| story.is_of_a_fleet());
+    // Three machines are enough for two processors: one fleet at a time, and none beside the compiler. As that makes them
+    // the longest way to the end, they come first.
+    let mut before = "cargo-test".to_owned();
+    for story in fleets {
+        let check = story_check(house, story, turn)?.after(before);
+        before = check.name.clone();
         checks.push(check);
     }
+    for story in alone {
+        checks.push(story_check(house, story, turn)?);
+    }
     Ok(checks)
+}
+
+fn story_check(house: &House, story: Story, turn: Turn) -> Result<Check> {
+    let limit = if story.is_of_a_fleet() { FLEET_LIMIT } else { STORY_LIMIT };
+    let run = ourselves(house, limit)?.args(["story", &story.name()]);
+    let run = match story {
+        Story::RollCrash => run.args(["--part", &turn.cuts.to_string()]),
+        _ => run,
+    };
+    let made_of = story.recipe().map_or_else(|| "release".to_owned(), image_check);
+    Ok(Check::new(format!("story-{}", story.name()), vec![run]).needs(made_of))
 }
 
 fn image_checks(house: &House) -> Vec<Check> {

@@ -136,7 +136,9 @@ pub(crate) async fn follow(scene: &Scene, operator: &Operator, name: &str) -> Re
 pub(crate) async fn finishes(scene: &Scene, fleet: &Fleet, operator: &Operator, name: &str) -> Result<()> {
     if follow(scene, operator, name).await? != 0 {
         explain(scene, fleet).await;
-        bail!("rollout {name} did not finish");
+        let halt = operator.ok(&["halt", "--show"]).await?;
+        let shown = operator.ok(&["rollout", "show", name]).await?;
+        bail!("rollout {name} did not finish: {halt}{shown}");
     }
     Ok(())
 }
