@@ -68,7 +68,7 @@ impl Platform for Declared {
         Box::pin(async move {
             const NEXT: &str = "see what does not stop: systemctl list-jobs; then lift the halt";
             let stopped = self.helper.drain(errand, Some(permit.clone())).await;
-            stopped.map_err(|error| Failure::new(error.to_string(), NEXT))?;
+            stopped.map_err(|error| Failure::of(&error, NEXT))?;
             let ended = self.wait(&self.units, |unit| Ok(unit.is_stopped())).await;
             ended.map_err(|why| Failure::new(why, NEXT))
         })
@@ -78,7 +78,7 @@ impl Platform for Declared {
         Box::pin(async move {
             const NEXT: &str = "see why it does not start: systemctl status; start it by hand; then lift the halt";
             let started = self.helper.restore(errand).await;
-            let units = started.map_err(|error| Failure::new(error.to_string(), NEXT))?;
+            let units = started.map_err(|error| Failure::of(&error, NEXT))?;
             let ended = self.wait(&units, |unit| match unit.active.as_str() {
                 "active" => Ok(true),
                 "failed" if !unit.has_job => Err("failed to start".to_owned()),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Failure, Hands};
-use crate::helper::{Errand, Permit, Point};
+use crate::helper::{AskError, Errand, Permit, Point};
 use crate::host::systemd::jobs::UnitNow;
 
 /// "Not yet, ask again" (`EX_TEMPFAIL` of `sysexits.h`).
@@ -47,7 +47,10 @@ impl Hands {
         let failure = |why: String| Failure::new(format!("{word} hook {unit} {why}"), next_action.clone());
         for again in 1..=tries {
             let asked = self.helper.hook(errand, (point, index), permit.cloned(), again).await;
-            asked.map_err(|error| failure(format!("was not asked: {error}")))?;
+            asked.map_err(|error| Failure {
+                stale: matches!(error, AskError::Stale { .. }),
+                ..failure(format!("was not asked: {error}"))
+            })?;
             let ended =
                 self.jobs.ended(unit, deadline).await.map_err(|error| failure(format!("gave no answer: {error}")))?;
             match verdict(&ended) {

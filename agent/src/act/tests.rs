@@ -100,6 +100,22 @@ async fn a_drain_asks_hooks_stops_what_runs_and_a_restore_gives_back_just_that()
     assert_eq!(act.platform().restored(&errand).await, Reading::Known(true));
 }
 
+/// A helper that answers late is no reason to halt, whatever the step begins with.
+#[tokio::test]
+async fn a_permit_that_grew_old_on_the_way_is_asked_for_anew() {
+    for config in ["[drain]\nunits = [\"web.service\"]\n", "[hooks]\npre_drain = [\"web.service\"]\n"] {
+        let bench = Bench::start(config).await;
+        bench.bus.with(|world| world.units.insert("web.service".to_owned(), "active".to_owned()));
+        let mut act = act(&bench);
+        bench.go_away();
+        act.start(Step::Drain, &journey(), Some(now_ms() - PERMIT_MS + 500));
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        bench.come_back();
+        assert_eq!(ended(&act).await, ActState::None, "{config}");
+        assert!(bench.bus.log().is_empty(), "nothing is done on an old permit");
+    }
+}
+
 /// Before a drain is asked again, gates are looked at unless something has left: so the facts must say which it is.
 #[tokio::test]
 async fn facts_of_a_drain_that_was_cut_off_tell_whether_anything_has_left() {
