@@ -63,15 +63,14 @@ pub(crate) fn checks(house: &House, turn: Turn) -> Result<Vec<Check>> {
     let updates = Check::new("updates", vec![ourselves(house, CARGO_LIMIT)?.arg("updates")]);
     checks.push(updates.needs("package").needs(format!("lock-{}", fleet::RECIPE)));
     checks.extend(image_checks(house));
-    // Cargo locks its target directory, so these two would only wait for each other. The packaging tests package what
-    // ships, not a build of their own.
+    // Cargo locks a profile's directory, so two that build the same would only wait for each other. Beside them the release
+    // links on one processor. The packaging tests package what ships, not a build of their own.
     let tests = |more: &[&str]| {
         let run = house.cargo(CARGO_LIMIT)?.args(["test", "--locked", "--workspace", "--quiet"]).args(more);
-        Ok::<_, anyhow::Error>(run.env("HARDSTAND_BINARY", house.built("release", "hardstand")))
+        Ok::<_, anyhow::Error>(vec![run.env("HARDSTAND_BINARY", house.built("release", "hardstand"))])
     };
-    // Building them takes as long as they do, and each has a limit of its own.
-    let tests = vec![tests(&["--no-run"])?, tests(&[])?];
-    checks.push(Check::new("cargo-test", tests).needs("release").after("clippy"));
+    checks.push(Check::new("test-build", tests(&["--no-run"])?).after("clippy"));
+    checks.push(Check::new("cargo-test", tests(&[])?).needs("test-build").needs("release"));
     checks.push(Check::new("lintian", vec![lintian(house)?]).needs("package"));
     let told = Story::value_variants().iter().filter(|story| {
         let waits_for_its_turn = Story::IN_TURN.contains(story) && **story != turn.story;
