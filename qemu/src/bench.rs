@@ -8,6 +8,7 @@ mod pass;
 mod peers;
 mod protocol;
 mod ready;
+mod together;
 
 use std::path::PathBuf;
 
@@ -93,7 +94,9 @@ async fn agent(house: &House) -> Result<Vec<Row>> {
     let mut rows = pass::measure(house).await?;
     network::enter()?;
     network::bridge::<&str>(&[]).await?;
-    rows.splice(0..0, peers::measure(&house.evidence("bench-agent", "")?, house).await?);
+    let dir = house.evidence("bench-agent", "")?;
+    rows.splice(0..0, together::measure(&dir, house).await?);
+    rows.splice(0..0, peers::measure(&dir, house).await?);
     Ok(rows)
 }
 
@@ -114,6 +117,7 @@ fn keep(house: &House, rows: &[Row]) -> Result<()> {
 async fn measure(scene: &Scene, house: &House) -> Result<Vec<Row>> {
     let _network = scene.network(&[TAP]).await?;
     let mut rows = peers::measure(&scene.dir, house).await?;
+    rows.extend(together::measure(&scene.dir, house).await?);
     rows.extend(ready::measure(scene).await?);
     Ok(rows)
 }

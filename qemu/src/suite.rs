@@ -76,17 +76,17 @@ pub(crate) fn checks(house: &House, turn: Turn) -> Result<Vec<Check>> {
         let waits_for_its_turn = Story::IN_TURN.contains(story) && **story != turn.story;
         !Story::ON_DEMAND.contains(story) && !waits_for_its_turn
     });
-    let (fleets, alone): (Vec<Story>, Vec<Story>) = told.partition(|story| story.is_of_a_fleet());
-    // Three machines are enough for two processors: one fleet at a time, and none beside the compiler. As that makes them
-    // the longest way to the end, they come first.
-    let mut before = "cargo-test".to_owned();
-    for story in fleets {
-        let check = story_check(house, story, turn)?.after(before);
-        before = check.name.clone();
-        checks.push(check);
-    }
-    for story in alone {
+    let (fleets, others): (Vec<Story>, Vec<Story>) = told.partition(|story| story.is_of_a_fleet());
+    for story in others {
         checks.push(story_check(house, story, turn)?);
+    }
+    // Three machines are more than two processors carry: one fleet at a time, when nothing else is left to begin. Beside
+    // other machines a service answers late that nobody took away.
+    let mut before: Option<String> = None;
+    for story in fleets {
+        let mut check = story_check(house, story, turn)?;
+        check.after.extend(before.replace(check.name.clone()));
+        checks.push(check);
     }
     Ok(checks)
 }

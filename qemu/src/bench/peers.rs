@@ -96,35 +96,36 @@ async fn exporter(dir: &Path) -> Result<Used> {
 }
 
 async fn agent(dir: &Path, program: &Path) -> Result<Used> {
-    let each_second = Server::agent(dir, program, "agent-1s", 1).await?;
+    let each_second = Server::agent(dir, program, "agent-1s", 1, "").await?;
     let before = each_second.cpu()?;
     let start = Instant::now();
     tokio::time::sleep(COLLECT_WINDOW).await;
     let collection = (each_second.cpu()? - before).div_f64(start.elapsed().as_secs_f64());
     drop(each_second);
-    let seldom = Server::agent(dir, program, "agent-60s", SELDOM_SECS).await?;
+    let seldom = Server::agent(dir, program, "agent-60s", SELDOM_SECS, "").await?;
     let page = seldom.page_cost().await?;
     drop(seldom);
-    let by_default = Server::agent(dir, program, "agent-10s", IDLE_PERIOD.as_secs()).await?;
+    let by_default = Server::agent(dir, program, "agent-10s", IDLE_PERIOD.as_secs(), "").await?;
     let idle_percent = by_default.idle(false).await?;
     let resident_bytes = by_default.resident()?;
     Ok(Used { resident_bytes, page, collection, idle_percent, binary_bytes: size(program)? })
 }
 
 /// A program that serves a metrics page.
-struct Server {
+pub(super) struct Server {
     program: Started,
     port: u16,
 }
 
 impl Server {
-    async fn agent(dir: &Path, program: &Path, name: &str, interval_secs: u64) -> Result<Self> {
+    /// The agent, with a pass so often, and more sections of its configuration.
+    pub(super) async fn agent(dir: &Path, program: &Path, name: &str, interval_secs: u64, more: &str) -> Result<Self> {
         let (config, state) = (dir.join(format!("{name}.toml")), dir.join(name));
         // A collector may not take longer than a pass lasts; 5 s is the default.
         let deadline_secs = interval_secs.min(5);
         let text = format!(
             "[probe]\ninterval_secs = {interval_secs}\ndeadline_secs = {deadline_secs}\n\
-             [metrics]\nlisten = \"127.0.0.1:{AGENT_PORT}\"\n"
+             [metrics]\nlisten = \"127.0.0.1:{AGENT_PORT}\"\n{more}"
         );
         std::fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
         std::fs::create_dir_all(&state).with_context(|| format!("creating {}", state.display()))?;
@@ -155,6 +156,11 @@ impl Server {
 
     /// Asks for one page and reads it whole.
     async fn page(&self) -> Result<usize> {
+        Ok(self.text().await?.len())
+    }
+
+    /// The same, as text.
+    pub(super) async fn text(&self) -> Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.context("connecting to the page")?;
         let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await.context("asking for the page")?;
@@ -162,7 +168,7 @@ impl Server {
         let read = tokio::time::timeout(PAGE_LIMIT, stream.read_to_end(&mut page));
         read.await.context("waiting for the page")?.context("reading the page")?;
         ensure!(page.starts_with(b"HTTP/1.1 200 "), "the page is {}", String::from_utf8_lossy(&page));
-        Ok(page.len())
+        String::from_utf8(page).context("reading the page")
     }
 
     /// Processor time of one page.
@@ -175,7 +181,7 @@ impl Server {
     }
 
     /// Share of one core used while nothing happens but a pass or a scrape every ten seconds.
-    async fn idle(&self, scraped: bool) -> Result<f64> {
+    pub(super) async fn idle(&self, scraped: bool) -> Result<f64> {
         let (before, start) = (self.cpu()?, Instant::now());
         while start.elapsed() < IDLE_WINDOW {
             tokio::time::sleep(IDLE_PERIOD).await;
@@ -192,7 +198,17 @@ impl Server {
         Ok(Duration::from(clock_gettime(clock).context("reading the process's clock")?))
     }
 
-    fn resident(&self) -> Result<u64> {
+    /// Processor time of all programs that it started and that have ended.
+    pub(super) fn children(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.pid()?);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        // Behind the name in brackets: cutime and cstime are the 16th and 17th field, in hundredths of a second.
+        let fields = text.rsplit_once(") ").context("finding the name")?.1.split(' ').skip(13).take(2);
+        let ticks = fields.map(str::parse::<u64>).sum::<Result<u64, _>>().with_context(|| format!("reading {path}"))?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    pub(super) fn resident(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid()?);
         let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("finding VmRSS")?;

@@ -34,6 +34,7 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     well(scene, &node).await?;
     keep(scene, &node, "well").await?;
     served(scene, &nas).await?;
+    weigh(scene, &node).await.context("with a pool beside it")?;
     one_path(scene, &nas, &node).await?;
     no_path(scene, &mut node).await?;
     ended(scene, &node).await?;
@@ -97,6 +98,17 @@ async fn served(scene: &Scene, nas: &Running) -> Result<()> {
     let target = iscsi::target("nas");
     finds(scene, nas, ("iscsi_target.target", &target, "ok"), "serves 0 /dev/disk/by-id/virtio-lun").await?;
     finds(scene, nas, ("iscsi_target.sessions", &target, "info"), "iqn.2026-11.lab:node in 2 sessions").await
+}
+
+/// What the agent takes while it watches a pool, two sessions and the map over them.
+async fn weigh(scene: &Scene, node: &Running) -> Result<()> {
+    let make = "modprobe zfs && truncate -s 128M /var/tmp/side && zpool create tank /var/tmp/side";
+    node.guest().ok(make, iscsi::LIMIT).await.context("making a pool")?;
+    finds(scene, node, ("zfs.pool", "tank", "ok"), "ONLINE").await?;
+    let ask = "grep VmRSS /proc/$(systemctl show -P MainPID hardstand-agent)/status";
+    let said = node.guest().ok(ask, COMMAND_LIMIT).await?;
+    scene.say(&format!("the agent beside a pool, two sessions and a map: {}", said.trim()));
+    Ok(())
 }
 
 /// Keeps what the systems' own tools say.

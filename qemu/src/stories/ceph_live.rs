@@ -4,6 +4,7 @@
 
 mod cluster;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -21,11 +22,8 @@ const UNKNOWN_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) async fn run(scene: &Scene) -> Result<()> {
     let mut cluster = Cluster::up(&scene.dir).await?;
     scene.say("three monitors, two managers and three OSDs are up");
-    let sections = format!(
-        "[node]\nname = \"{THIS}\"\nexpect = [\"ceph\"]\n[ceph]\nconf = {:?}\nkeyring = {:?}\ninterval_secs = 2\n",
-        cluster.conf(),
-        scene.dir.join("hardstand.keyring"),
-    );
+    let own = format!("[node]\nname = \"{THIS}\"\nexpect = [\"ceph\"]\n");
+    let sections = format!("{own}{}interval_secs = 2\n", section(&cluster, &scene.dir));
     let agent = AgentHere::start(scene, &sections, OURS).await?;
     no_key(&agent, &cluster).await.context("without a key")?;
     well(&agent).await?;
@@ -37,6 +35,20 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     monitor(&agent, &mut cluster).await.context("with a monitor stopped")?;
     silence(&agent, &cluster).await.context("with all monitors stopped in their tracks")?;
     well(&agent).await
+}
+
+fn section(cluster: &Cluster, dir: &Path) -> String {
+    format!("[ceph]\nconf = {:?}\nkeyring = {:?}\n", cluster.conf(), dir.join("hardstand.keyring"))
+}
+
+/// A cluster for somebody else, below `dir`, and the section of a configuration that has it asked.
+pub(crate) async fn beside(dir: &Path) -> Result<(Cluster, String)> {
+    let cluster = Cluster::up(dir).await?;
+    let caps = r#"mon 'allow r' mgr 'allow command "osd ok-to-stop"'"#;
+    let keyring = dir.join("hardstand.keyring");
+    cluster.tell(&format!("auth get-or-create client.hardstand {caps} -o {}", keyring.display())).await?;
+    let section = section(&cluster, dir);
+    Ok((cluster, section))
 }
 
 /// Everything that the agent has to say of a cluster that is whole.

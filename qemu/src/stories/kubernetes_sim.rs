@@ -23,6 +23,7 @@ use crate::simulator::kubernetes::{Cluster, State};
 
 const ROLE: &str = include_str!("../../../agent/debian/kubernetes-reader.yaml");
 const PORTS: [u16; 2] = [6443, 6444];
+const TOKEN: &str = "first.token\n";
 /// openssl makes a key in milliseconds; `ip` only talks to the kernel.
 const TOOL_LIMIT: Duration = Duration::from_secs(30);
 /// One look by the program: the longest limit of a collector, and the node's own files.
@@ -35,17 +36,12 @@ const OURS: Ours = Ours { group: "kubernetes", collector: "kubernetes", seen_lim
 pub(crate) async fn run(scene: &Scene) -> Result<()> {
     Run::new(tool("ip")?, TOOL_LIMIT).args(["link", "set", "lo", "up"]).success().await?;
     let dir = scene.dir.canonicalize().context("finding the story's directory")?;
-    certificates(&dir).await?;
-    let mut cluster = Cluster::new(&dir, ROLE)?;
-    objects::put(&mut cluster.state());
-    cluster.state().tokens.insert("first.token".to_owned());
-    for port in PORTS {
-        cluster.up(port).await?;
-    }
+    let mut cluster = serve(&dir).await?;
     scene.say("two API servers answer, of a simulator");
     kubeconfigs(scene, &dir).await.context("with a kubeconfig")?;
-    secret(&dir, "token", "first.token\n", 0o600)?;
-    let agent = AgentHere::start(scene, &settings(&dir), OURS).await?;
+    secret(&dir, "token", TOKEN, 0o600)?;
+    let own = "[node]\nname = \"this\"\nexpect = [\"kubernetes\"]\n";
+    let agent = AgentHere::start(scene, &format!("{own}{}interval_secs = 2\n", section(&dir)), OURS).await?;
     well(&agent).await?;
     nodes(&agent, &cluster).await.context("with nodes that are ill")?;
     budgets(&agent, &cluster).await.context("with budgets that are not met")?;
@@ -55,6 +51,24 @@ pub(crate) async fn run(scene: &Scene) -> Result<()> {
     outages(&agent, &mut cluster).await.context("with an API that does not answer")?;
     well(&agent).await?;
     only_looked(scene, &cluster)
+}
+
+/// The simulator, in which all is well, with its certificates below `dir`.
+async fn serve(dir: &Path) -> Result<Cluster> {
+    certificates(dir).await?;
+    let mut cluster = Cluster::new(dir, ROLE)?;
+    objects::put(&mut cluster.state());
+    cluster.state().tokens.insert(TOKEN.trim().to_owned());
+    for port in PORTS {
+        cluster.up(port).await?;
+    }
+    Ok(cluster)
+}
+
+/// The same for somebody else, and the section of a configuration that has it asked.
+pub(crate) async fn beside(dir: &Path) -> Result<(Cluster, String)> {
+    secret(dir, "token", TOKEN, 0o600)?;
+    Ok((serve(dir).await?, section(dir)))
 }
 
 fn tool(name: &str) -> Result<PathBuf> {
@@ -87,10 +101,10 @@ fn secret(dir: &Path, name: &str, text: &str, mode: u32) -> Result<()> {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).with_context(|| format!("keeping {name}"))
 }
 
-fn settings(dir: &Path) -> String {
+fn section(dir: &Path) -> String {
     format!(
-        "[node]\nname = \"this\"\nexpect = [\"kubernetes\"]\n[kubernetes]\nendpoints = [\"https://127.0.0.1:{}\", \"https://127.0.0.1:{}\"]\nnodes = [\"k1\"]\n\
-         token_file = {:?}\nca_file = {:?}\nrequire_flux = true\ninterval_secs = 2\n",
+        "[kubernetes]\nendpoints = [\"https://127.0.0.1:{}\", \"https://127.0.0.1:{}\"]\nnodes = [\"k1\"]\n\
+         token_file = {:?}\nca_file = {:?}\nrequire_flux = true\n",
         PORTS[0],
         PORTS[1],
         dir.join("token"),

@@ -34,11 +34,10 @@ const TOKEN: &str = "hardstand@pve!one=7a3c1f9e-52d4-4e0b-9c11-0d2b6f1c8a44";
 pub(crate) async fn run(scene: &Scene) -> Result<()> {
     let dir = scene.dir.canonicalize().context("finding the story's directory")?;
     Run::new(tool("ip")?, TOOL_LIMIT).args(["link", "set", "lo", "up"]).success().await?;
-    certificates(&dir).await?;
-    let api = Proxmox { world: well(), token: format!("PVEAPIToken={TOKEN}"), privileges: AUDITOR.to_vec() };
-    let api = Serving::start(api, PORT, (&dir, "api")).await?;
+    let api = serve(&dir).await?;
     scene.say("the simulator serves the API");
-    let agent = AgentHere::start(scene, &sections(&dir), OURS).await?;
+    let own = "[node]\nname = \"one\"\nexpect = [\"proxmox\"]\n";
+    let agent = AgentHere::start(scene, &format!("{own}{}interval_secs = 2\n", section(&dir)), OURS).await?;
     let told = Told { scene, agent: &agent, api: &api };
     no_token(&told, &dir).await.context("without a token")?;
     told.well().await.context("when all is well")?;
@@ -76,13 +75,31 @@ async fn certificates(dir: &Path) -> Result<()> {
 }
 
 /// Another endpoint than a node's own is named: this machine is none.
-fn sections(dir: &Path) -> String {
+fn section(dir: &Path) -> String {
     let dir = dir.display();
     format!(
-        "[node]\nname = \"one\"\nexpect = [\"proxmox\"]\n[proxmox]\nendpoint = \"https://localhost:{PORT}\"\n\
-         connect_to = \"127.0.0.1:{PORT}\"\nnode = \"one\"\ntoken_file = \"{dir}/token\"\nca_file = \"{dir}/ca.pem\"\n\
-         interval_secs = 2\nno_backup_tags = [\"scratch\"]\n"
+        "[proxmox]\nendpoint = \"https://localhost:{PORT}\"\nconnect_to = \"127.0.0.1:{PORT}\"\nnode = \"one\"\n\
+         token_file = \"{dir}/token\"\nca_file = \"{dir}/ca.pem\"\nno_backup_tags = [\"scratch\"]\n"
     )
+}
+
+/// The simulator, in which all is well, with its certificates below `dir`.
+async fn serve(dir: &Path) -> Result<Serving<Proxmox>> {
+    certificates(dir).await?;
+    let api = Proxmox { world: well(), token: format!("PVEAPIToken={TOKEN}"), privileges: AUDITOR.to_vec() };
+    Serving::start(api, PORT, (dir, "api")).await
+}
+
+fn keep_token(dir: &Path, mode: u32) -> Result<()> {
+    let token = dir.join("token");
+    std::fs::write(&token, format!("{TOKEN}\n")).context("writing the token")?;
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).context("opening the token")
+}
+
+/// The same for somebody else, and the section of a configuration that has it asked.
+pub(crate) async fn beside(dir: &Path) -> Result<(Serving<Proxmox>, String)> {
+    keep_token(dir, 0o640)?;
+    Ok((serve(dir).await?, section(dir)))
 }
 
 /// What the story is told with.
@@ -160,15 +177,11 @@ enum Blocks {
 
 /// It says how to make a token; one that everybody may read is not used.
 async fn no_token(told: &Told<'_>, dir: &Path) -> Result<()> {
-    let token = dir.join("token");
     told.agent.knows_nothing(SEEN_LIMIT, "pveum user token add hardstand@pve one --privsep 0").await?;
-    std::fs::write(&token, format!("{TOKEN}\n")).context("writing the token")?;
-    let mode =
-        |mode| std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).context("opening the token");
-    mode(0o644)?;
+    keep_token(dir, 0o644)?;
     told.agent.knows_nothing(SEEN_LIMIT, "everybody may use this token").await?;
     ensure!(told.api.asked().is_empty(), "something was asked without a token");
-    mode(0o640)?;
+    keep_token(dir, 0o640)?;
     told.scene.say("the token is kept");
     Ok(())
 }

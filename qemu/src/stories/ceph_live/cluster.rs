@@ -31,7 +31,7 @@ const UP_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// The cluster while it runs.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     dir: PathBuf,
     host: String,
     daemons: BTreeMap<String, Started>,
