@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Failure, Hands};
-use crate::helper::{AskError, Errand, Permit, Point};
+use crate::helper::{Errand, Permit, Point};
 use crate::host::systemd::jobs::UnitNow;
 
 /// "Not yet, ask again" (`EX_TEMPFAIL` of `sysexits.h`).
@@ -48,8 +48,8 @@ impl Hands {
         for again in 1..=tries {
             let asked = self.helper.hook(errand, (point, index), permit.cloned(), again).await;
             asked.map_err(|error| Failure {
-                stale: matches!(error, AskError::Stale { .. }),
-                ..failure(format!("was not asked: {error}"))
+                why: format!("{word} hook {unit} was not asked: {error}"),
+                ..Failure::of(&error, &next_action)
             })?;
             let ended =
                 self.jobs.ended(unit, deadline).await.map_err(|error| failure(format!("gave no answer: {error}")))?;

@@ -361,7 +361,8 @@ async fn amid_a_run(bench: &Bench) -> (Act, Journal) {
     (act(bench), under_way)
 }
 
-fn fail_the_run(bench: &Bench) {
+/// The run fails now, and whoever follows it says so.
+async fn is_followed_to_its_end(bench: &Bench, follower: &Act) {
     bench.bus.with(|world| {
         world.hold = false;
         let patch = world.units.keys().find(|name| name.contains("-patch-")).cloned().unwrap();
@@ -369,6 +370,9 @@ fn fail_the_run(bench: &Bench) {
         world.ended.insert(patch.clone(), 100);
         world.units.insert(patch, "failed".to_owned());
     });
+    let ActState::Failed { why, .. } = ended(follower).await else { panic!("it failed") };
+    assert!(why.starts_with("exit-code 100: "), "{why}");
+    assert!(bench.bus.log().is_empty(), "it was followed, not begun again");
 }
 
 #[tokio::test]
@@ -380,10 +384,7 @@ async fn a_package_run_is_found_again_by_a_new_agent_and_not_begun_twice() {
     second.start(Step::Patch, &with_packages(), Some(now_ms()));
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(second.state(), ActState::Running);
-    fail_the_run(&bench);
-    let ActState::Failed { why, .. } = ended(&second).await else { panic!("it failed") };
-    assert!(why.starts_with("exit-code 100: "), "{why}");
-    assert!(bench.bus.log().is_empty(), "it was followed, not begun again");
+    is_followed_to_its_end(&bench, &second).await;
 }
 
 /// The agent and its helper are among the packages: one may be back before the other.
@@ -404,10 +405,7 @@ async fn a_package_run_that_replaces_the_helper_is_followed_all_the_same() {
         // Until it has asked again.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
     }
-    fail_the_run(&bench);
-    let ActState::Failed { why, .. } = ended(&second).await else { panic!("it failed") };
-    assert!(why.starts_with("exit-code 100: "), "{why}");
-    assert!(bench.bus.log().is_empty(), "it was followed, not begun again");
+    is_followed_to_its_end(&bench, &second).await;
 }
 
 #[tokio::test]

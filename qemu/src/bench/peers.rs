@@ -155,12 +155,7 @@ impl Server {
     }
 
     /// Asks for one page and reads it whole.
-    async fn page(&self) -> Result<usize> {
-        Ok(self.text().await?.len())
-    }
-
-    /// The same, as text.
-    pub(super) async fn text(&self) -> Result<String> {
+    pub(super) async fn page(&self) -> Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.context("connecting to the page")?;
         let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await.context("asking for the page")?;

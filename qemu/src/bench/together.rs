@@ -42,7 +42,7 @@ pub(super) async fn measure(dir: &Path, house: &House) -> Result<Vec<Row>> {
     let agent = Server::agent(dir, &program, "agent-together", INTERVAL_SECS, &more).await?;
     let mut missing = Vec::new();
     let seen = until("all four systems to be on the page", SEEN_LIMIT, async || {
-        let page = agent.text().await?;
+        let page = agent.page().await?;
         missing = SIGNS.into_iter().filter(|sign| !page.lines().any(|line| line.starts_with(sign))).collect();
         Ok(missing.is_empty().then_some(()))
     });
@@ -54,11 +54,16 @@ pub(super) async fn measure(dir: &Path, house: &House) -> Result<Vec<Row>> {
     let row = |figure, ours, target, reached| Row { figure, ours, peer: String::new(), target, reached };
     Ok(vec![
         row(
-            "agent memory (RSS), four systems watched",
+            "agent memory (RSS), Ceph and simulated Proxmox VE, TrueNAS, Kubernetes watched",
             format!("{:.1} MB", resident as f64 / 1e6),
             "<= 10 MB",
             Some(resident <= 10_000_000),
         ),
-        row("CPU, four systems watched", format!("{idle_percent:.3} %, and {tools:.2} % by Ceph's own tool"), "", None),
+        row(
+            "CPU, the same four watched",
+            format!("{idle_percent:.3} %, and {tools:.2} % by Ceph's own tool"),
+            "",
+            None,
+        ),
     ])
 }
