@@ -188,6 +188,7 @@ fn report(node: &str, group: &Group, first: bool, busy: bool) -> Report {
             weights: Vec::new(),
             needed: None,
             up: Some(voters),
+            age_ms: 0,
         }],
         plan_floor: 0,
         ran: None,

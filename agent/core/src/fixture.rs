@@ -185,6 +185,7 @@ pub(crate) fn report(node: &str) -> Report {
             weights: Vec::new(),
             needed: None,
             up: Some(all()),
+            age_ms: 0,
         }],
         plan_floor: 0,
         ran: None,

@@ -402,7 +402,9 @@ fn is_up(view: &View, group: &Group, sights: &[Sight<'_>], votes: &Votes, voter:
     };
     let is_missed = || {
         let tellers = view.sets_of(voter).filter(|(_, other)| other.set == votes.set);
-        let mut told = tellers.filter(|(teller, _)| is_fresh(teller)).map(|(_, other)| other.sees(voter)).peekable();
+        let told =
+            tellers.filter(|(teller, _)| is_fresh(teller)).map(|(_, other)| other.is_evidence() && other.sees(voter));
+        let mut told = told.peekable();
         told.peek().is_none() || told.any(|sees| !sees)
     };
     let is_ours = known.is_some() || view.policy.as_ref().is_some_and(|policy| policy.value.group_of(voter).is_some());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::{Finding, Gate, Severity};
 use crate::phase::Phase;
+use crate::view::FRESH_MS;
 
 /// Why something may not start, and what a person can do about it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,6 +77,15 @@ pub struct Votes {
     pub needed: Option<u64>,
     /// Those seen up and in step; `None`: cannot be told.
     pub up: Option<Vec<String>>,
+    /// Milliseconds between that sight and this word of it. Where nobody waits for it, a set is looked at less often than
+    /// evidence asks for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub age_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Votes {
@@ -100,6 +110,11 @@ impl Votes {
     /// Whether a voter is one of the set.
     pub fn has(&self, voter: &str) -> bool {
         self.voters.iter().any(|name| name == voter)
+    }
+
+    /// Whether it was seen lately enough for a decision.
+    pub fn is_evidence(&self) -> bool {
+        self.age_ms <= FRESH_MS
     }
 
     /// Whether a voter is seen up. What cannot be told is not.

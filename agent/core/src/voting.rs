@@ -1,14 +1,13 @@
 //! The voting sets that a node tells the fleet of, made from what it has seen: corosync with its quorum device, and the
 //! monitors of Ceph (S2).
 //!
-//! It must never tell what is older than evidence may be: who is up is then not told at all, which counts as down.
+//! It must never tell who is up by what was kept from before a failure, nor without its age.
 
 use std::collections::BTreeMap;
 
 use crate::observed::{CephCluster, Corosync, QuorumMember};
 use crate::reading::Sample;
 use crate::status::Votes;
-use crate::view::FRESH_MS;
 
 /// The voter that a quorum device is, where nobody says on which node it runs.
 const DEVICE: &str = "quorum device";
@@ -47,10 +46,11 @@ pub fn of_corosync(sample: &Sample<Option<Corosync>>, device_on: Option<&str>) -
             _ => {}
         }
     }
-    let up = (is_evidence(sample) && corosync.quorum.quorate == Some(true)).then_some(up);
+    let is_read = sample.reading.known().is_some();
+    let up = (is_read && corosync.quorum.quorate == Some(true)).then_some(up);
     let set = format!("corosync {}", config.cluster.as_deref().unwrap_or("cluster"));
     let (voters, weights) = weights.into_iter().unzip();
-    Some(Votes { set, voters, weights, needed: corosync.quorum.quorum_votes, up })
+    Some(Votes { set, voters, weights, needed: corosync.quorum.quorum_votes, up, age_ms: age_ms(sample) })
 }
 
 /// The monitors of a Ceph cluster, by the hosts they run on.
@@ -63,7 +63,7 @@ pub fn of_ceph(sample: &Sample<Option<CephCluster>>) -> Option<Votes> {
     if weights.is_empty() {
         return None;
     }
-    let quorum = cluster.status.mons.in_quorum.as_ref().filter(|_| is_evidence(sample));
+    let quorum = cluster.status.mons.in_quorum.as_ref().filter(|_| sample.reading.known().is_some());
     let up = quorum.map(|quorum| {
         let out = cluster.mons_on.iter().filter(|(mon, _)| !quorum.contains(mon));
         let out: Vec<String> = out.map(|(_, host)| short(host)).collect();
@@ -72,12 +72,12 @@ pub fn of_ceph(sample: &Sample<Option<CephCluster>>) -> Option<Votes> {
     });
     let fsid = cluster.status.fsid.as_deref().unwrap_or("cluster");
     let (voters, weights) = weights.into_iter().unzip();
-    Some(Votes { set: format!("ceph-mon {fsid}"), voters, weights, needed: None, up })
+    Some(Votes { set: format!("ceph-mon {fsid}"), voters, weights, needed: None, up, age_ms: age_ms(sample) })
 }
 
-/// Whether it was read well, and lately enough for a decision.
-fn is_evidence<T>(sample: &Sample<T>) -> bool {
-    sample.reading.known().is_some() && sample.age_seconds * 1_000.0 <= FRESH_MS as f64
+/// How long ago it was read. Rounded up, so that nothing is told as younger than it is.
+fn age_ms<T>(sample: &Sample<T>) -> u64 {
+    (sample.age_seconds * 1_000.0).ceil() as u64
 }
 
 /// A node is known to the fleet by the first part of its name. An address stays what it is.
@@ -170,10 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn s6_what_is_old_or_failed_is_told_as_unknown() {
+    fn s6_what_is_old_is_told_as_that_and_what_failed_as_unknown() {
         let mut sample = Sample::fresh(Some(two_and_a_device()), 0.0);
-        sample.age_seconds = 10.5;
-        assert_eq!(of_corosync(&sample, None).unwrap().up, None);
+        for (age_seconds, is_evidence) in [(0.0, true), (10.0, true), (10.000_1, false), (10.5, false)] {
+            sample.age_seconds = age_seconds;
+            assert_eq!(of_corosync(&sample, None).unwrap().is_evidence(), is_evidence, "{age_seconds}");
+        }
         sample.age_seconds = 1.0;
         (sample.kept, sample.reading) = (Some(Some(two_and_a_device())), Reading::unknown("no answer"));
         assert_eq!(of_corosync(&sample, None).unwrap().up, None);

@@ -181,11 +181,12 @@ pub(super) fn now_ms() -> u64 {
 }
 
 /// The fleet as a leader would see it that has looked for a while: what was read once cannot tell how old a report is, and
-/// a node that fell silent has no session.
+/// a node that fell silent has no session. While a leader looks, nodes look at their voting sets often enough.
 pub(super) fn as_read_now(view: &View, now_ms: u64) -> View {
     let mut then = view.clone();
     for report in then.reports.values_mut() {
         (report.watched, report.changed_ms) = (true, now_ms);
+        report.value.votes.iter_mut().for_each(|votes| votes.age_ms = 0);
     }
     then
 }

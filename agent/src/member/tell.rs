@@ -91,7 +91,8 @@ impl Member {
         let every = report_every_ms(&self.link.view, self.journal.journey.is_some());
         if let Some((last, at_ms)) = &self.teller.reported {
             report.sequence = last.sequence;
-            if *last == report && facts.now_ms.saturating_sub(*at_ms) < every {
+            let is_for_people = every == IDLE_REPORT_EVERY_MS;
+            if says_the_same(last, &report, is_for_people) && facts.now_ms.saturating_sub(*at_ms) < every {
                 return;
             }
             report.sequence += 1;
@@ -137,7 +138,7 @@ impl Member {
         let voters = self.settings.store.voters.clone();
         let up = voters.iter().filter(|voter| self.link.view.sessions.contains_key(*voter)).cloned().collect();
         let set = "store".to_owned();
-        (!voters.is_empty()).then(|| Votes { set, voters, weights: Vec::new(), needed: None, up: Some(up) })
+        (!voters.is_empty()).then(|| Votes { set, voters, weights: Vec::new(), needed: None, up: Some(up), age_ms: 0 })
     }
 
     /// Asks the package manager in the background: when it starts, when somebody asks, when a journey has ended, and
@@ -189,6 +190,17 @@ pub(super) fn is_evidence(view: &View) -> bool {
     runs || hears_guests || !view.leases.is_empty()
 }
 
+/// Whether nothing is new but the age of a sight. That it is too old to decide on is news, where anybody decides.
+fn says_the_same(last: &Report, report: &Report, is_for_people: bool) -> bool {
+    let mut last = last.clone();
+    for (then, now) in last.votes.iter_mut().zip(&report.votes) {
+        if is_for_people || then.is_evidence() == now.is_evidence() {
+            then.age_ms = now.age_ms;
+        }
+    }
+    last == *report
+}
+
 fn report_every_ms(view: &View, travels: bool) -> u64 {
     if travels || is_evidence(view) { REPORT_EVERY_MS } else { IDLE_REPORT_EVERY_MS }
 }
@@ -230,5 +242,28 @@ mod tests {
         let with_guests = View { policy: seen(policy), ..View::default() };
         assert!(2 * report_every_ms(&with_guests, false) < FRESH_MS, "one report may be late");
         assert!(2 * report_every_ms(&idle, true) < FRESH_MS, "it holds a lease");
+    }
+
+    #[test]
+    fn the_age_of_a_sight_is_news_only_to_who_decides_and_only_when_it_grows_too_old() {
+        let report = |age_ms: u64, up: &str| -> Report {
+            let votes = serde_json::json!([{ "set": "corosync lab", "voters": ["one"], "up": [up], "age_ms": age_ms }]);
+            serde_json::from_value(serde_json::json!({
+                "node": "one", "role": "debian", "boot_id": "b", "kernel": "k", "version": "0", "phase": "idle",
+                "verdict": "ok", "findings": [], "votes": votes, "plan_floor": 0, "sequence": 1
+            }))
+            .unwrap()
+        };
+        let last = report(0, "one");
+        for (age_ms, up, is_for_people, is_the_same) in [
+            (1, "one", false, true),
+            (FRESH_MS, "one", false, true),
+            (FRESH_MS + 1, "one", false, false),
+            (FRESH_MS + 1, "one", true, true),
+            (1, "other", true, false),
+        ] {
+            let now = report(age_ms, up);
+            assert_eq!(says_the_same(&last, &now, is_for_people), is_the_same, "{age_ms} {up} {is_for_people}");
+        }
     }
 }

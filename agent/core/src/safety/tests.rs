@@ -204,6 +204,7 @@ fn voices(voters: &[&str], up: &[&str]) -> Votes {
         weights: Vec::new(),
         needed: None,
         up: Some(names(up)),
+        age_ms: 0,
     }
 }
 
@@ -232,6 +233,8 @@ fn s2_votes_are_weighed_and_counted_by_the_rule_of_the_set() {
         ("a vote too few is told", Votes { weights: vec![3], ..voices(&all, &all) }, "granting pve1"),
         ("no weight, no vote", Votes { weights: vec![0, 1], ..voices(&all, &all) }, "pve1: quorum"),
         ("two on one node count twice", voices(&["nas", "nas", "pve1"], &["nas", "pve1"]), "granting pve1"),
+        ("seen as long ago as may be", Votes { age_ms: FRESH_MS, ..voices(&all, &all) }, "granting pve1"),
+        ("seen too long ago", Votes { age_ms: FRESH_MS + 1, ..voices(&all, &all) }, "pve1: quorum"),
         ("needs more than there can be", Votes { needed: Some(u64::MAX), ..voices(&all, &all) }, "pve1: quorum"),
     ] {
         assert_eq!(answer(&voting(&["pve1", "pve2"], &votes).decide()), expected, "{what}");

@@ -177,6 +177,7 @@ impl World {
             weights: Vec::new(),
             needed: None,
             up: Some(names(told.up)),
+            age_ms: 0,
         };
         Report {
             node: this.name.clone(),
