@@ -26,7 +26,9 @@ pub(super) fn judge(court: &mut Court<'_>) {
 }
 
 fn missing(court: &mut Court<'_>, sessions: &[(String, &IscsiSession)]) {
-    let present: BTreeSet<String> = sessions.iter().map(|(name, _)| name.clone()).collect();
+    // Half a name is missed by nobody: the next look at that session knows the whole.
+    let named = sessions.iter().filter(|(_, session)| session.is_named());
+    let present: BTreeSet<String> = named.map(|(name, _)| name.clone()).collect();
     for gone in court.history.missing(Thing::Session, &present) {
         let target = gone.split(' ').next().unwrap_or(&gone);
         let evidence = format!(

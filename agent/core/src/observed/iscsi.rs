@@ -57,6 +57,11 @@ impl IscsiSessions {
 }
 
 impl IscsiSession {
+    /// Whether target and portal are told, which they are not yet of a session that is being logged in.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.target.is_empty() && self.portal.is_some()
+    }
+
     fn label(&self) -> String {
         let target = if self.target.is_empty() { "a target that is not told" } else { &self.target };
         match &self.portal {

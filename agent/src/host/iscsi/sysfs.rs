@@ -10,6 +10,8 @@ use super::super::{Host, HostError};
 
 const SESSIONS: &str = "sys/class/iscsi_session";
 const CONNECTIONS: &str = "sys/class/iscsi_connection";
+/// What the kernel prints of a text that iscsid has not given it yet.
+const NOT_YET: &str = "(null)";
 
 /// The sessions of this node, by number; `None` where the kernel has no iSCSI.
 ///
@@ -34,12 +36,13 @@ pub(crate) fn probe_sessions(host: &Host) -> Result<Option<IscsiSessions>, HostE
 
 /// A session may go while it is read: what is missing then stays `None`, and is unknown.
 fn session(host: &Host, name: &str) -> IscsiSession {
-    let of_session = |attribute: &str| host.attribute(format!("{SESSIONS}/{name}/{attribute}"));
+    let told = |path: String| host.attribute(path).filter(|text| text != NOT_YET);
+    let of_session = |attribute: &str| told(format!("{SESSIONS}/{name}/{attribute}"));
     let sid = name.strip_prefix("session").and_then(|number| number.parse().ok());
     // open-iscsi makes one connection to a session.
     let of_connection = |attribute: &str| {
         let sid: u64 = sid?;
-        host.attribute(format!("{CONNECTIONS}/connection{sid}:0/{attribute}"))
+        told(format!("{CONNECTIONS}/connection{sid}:0/{attribute}"))
     };
     let address = of_connection("address").or_else(|| of_connection("persistent_address"));
     let port = of_connection("port").or_else(|| of_connection("persistent_port"));
@@ -156,6 +159,17 @@ mod tests {
         assert_eq!(told.sessions, [session]);
         assert_eq!(state(&scratch), Standing::Ok);
         assert!(!format!("{told:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_the_kernel_was_not_told_yet_is_no_name() {
+        let scratch = machine();
+        for file in [format!("{SESSION}/targetname"), format!("{SESSION}/ifacename"), format!("{CONNECTION}/address")] {
+            scratch.write(&file, "(null)\n");
+        }
+        let told = probe_sessions(&scratch).unwrap().unwrap();
+        let session = &told.sessions[0];
+        assert_eq!((session.target.as_str(), &session.portal, &session.interface), ("", &None, &None));
     }
 
     #[test]

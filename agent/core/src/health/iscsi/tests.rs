@@ -71,6 +71,21 @@ fn a_session_that_is_gone_is_missed_over_reboots_until_it_is_forgotten() {
 }
 
 #[test]
+fn a_session_that_is_being_logged_in_is_not_missed_by_half_its_name() {
+    let whole = session("192.0.2.1:3260,1", "LOGGED_IN", "running");
+    let mut history = History::default();
+    for half in [
+        IscsiSession { target: String::new(), portal: None, ..whole.clone() },
+        IscsiSession { target: String::new(), ..whole.clone() },
+        IscsiSession { portal: None, ..whole.clone() },
+    ] {
+        judge(&initiator(0.0, vec![half]), &Settings::default(), &mut history);
+    }
+    let health = judge(&initiator(10.0, vec![whole]), &Settings::default(), &mut history);
+    assert_eq!(health.verdict, Severity::Ok, "{:?}", health.findings.first());
+}
+
+#[test]
 fn a_disk_that_left_its_session_is_missed_until_the_next_boot() {
     let mut history = History::default();
     let whole = session("192.0.2.1:3260,1", "LOGGED_IN", "running");
