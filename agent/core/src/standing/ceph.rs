@@ -12,7 +12,7 @@ use crate::observed::{CephCheck, CephHealth};
 
 /// Checks that may warn of a cluster that works with all its redundancy. Nothing is here that is about data, space, slow
 /// requests, placement groups, or whether a daemon serves; and none of them is harmless as an error.
-const HARMLESS: [&str; 10] = [
+const HARMLESS: [&str; 11] = [
     // Who may log in, and with what kind of key: a matter of security, which takes nothing down.
     "AUTH_INSECURE_GLOBAL_ID_RECLAIM",
     "AUTH_INSECURE_GLOBAL_ID_RECLAIM_ALLOWED",
@@ -23,6 +23,8 @@ const HARMLESS: [&str; 10] = [
     "DASHBOARD_DEBUG",
     // The reports that go to the project hold more than before, and somebody should agree to it anew.
     "TELEMETRY_CHANGED",
+    // The manager cannot load some of its modules, as Debian's cannot. Whether it answers is told by itself.
+    "MGR_MODULE_DEPENDENCY",
     // A pool without the label that says what it is for.
     "POOL_APP_NOT_ENABLED",
     // A daemon or a module of the manager crashed in the last two weeks. Whether it is back is told by other checks.
