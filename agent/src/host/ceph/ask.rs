@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hardstand_core::observed::{CephCluster, CephOsdTree, CephPgs, CephStatus, CephStop};
+use hardstand_core::observed::{CephCluster, CephHealth, CephOsdTree, CephPgs, CephStatus, CephStop};
 use hardstand_core::settings::CephSettings;
 use hardstand_core::standing::{Report, Standing, worst};
 use hardstand_exec::{ExecError, Finished, Run};
@@ -27,6 +27,8 @@ const CONNECT: &str = "5";
 /// After how long all is asked again although nothing has changed. What may be stopped depends on pools and weights too:
 /// the number of the OSDs' map says that they are the same.
 const ALL_AGAIN: Duration = Duration::from_secs(120);
+/// The same while the cluster is not well: that alone keeps its nodes up, and what is asked beside it is for people.
+const ILL_AGAIN: Duration = Duration::from_secs(30);
 /// A status of a large cluster has some 100 kB, its tree a few MB.
 const OUTPUT_LIMIT: usize = 8 << 20;
 /// The programs whose stopping is asked about, by what they are called in a daemon's name.
@@ -46,6 +48,8 @@ struct Asked {
     about: CephStatus,
     /// CLOCK_BOOTTIME.
     at: Duration,
+    /// Its checks with their details; `None` where it has none.
+    health: Option<CephHealth>,
     local: Vec<String>,
     strangers: Vec<String>,
     mons_on: Vec<(String, String)>,
@@ -71,15 +75,14 @@ pub(crate) async fn probe_cluster(
     let mut status = status::parse(&tool.ask(&["status"]).await?)?;
     let about = settled(&status);
     let is_well = worst(&status.subjects()) == Standing::Ok;
+    let again = if is_well { ALL_AGAIN } else { ILL_AGAIN };
     let asked = match kept {
-        Some(kept) if is_well && kept.about == about && boottime().saturating_sub(kept.at) < ALL_AGAIN => kept,
-        _ => {
-            if status.health.checks.as_ref().is_none_or(|checks| !checks.is_empty()) {
-                status.health = health::parse(&tool.ask(&["health", "detail"]).await?)?;
-            }
-            tool.ask_all(about, &running).await?
-        }
+        Some(kept) if kept.about == about && boottime().saturating_sub(kept.at) < again => kept,
+        _ => tool.ask_all(about, &running).await?,
     };
+    if let Some(health) = &asked.health {
+        status.health = health.clone();
+    }
     let cluster = CephCluster {
         status,
         local: asked.local.clone(),
@@ -144,6 +147,10 @@ impl<'a> Tool<'a> {
 
     /// All but the status.
     async fn ask_all(&self, about: CephStatus, running: &BTreeSet<String>) -> Result<Asked, HostError> {
+        let health = match &about.health.checks {
+            Some(checks) if checks.is_empty() => None,
+            _ => Some(health::parse(&self.ask(&["health", "detail"]).await?)?),
+        };
         let name = self.host.attribute("proc/sys/kernel/hostname");
         let name = name.ok_or_else(|| unanswered("this host does not tell its name".to_owned()))?;
         let nodes = nodes::parse(&self.ask(&["node", "ls"]).await?)?;
@@ -162,7 +169,7 @@ impl<'a> Tool<'a> {
         let is_unknown = |kind: &str| !local.iter().any(|one| one.split('.').next() == Some(kind));
         let strangers = PROGRAMS.iter().filter(|(program, kind)| running.contains(*program) && is_unknown(kind));
         let strangers = strangers.map(|(program, _)| (*program).to_owned()).collect();
-        Ok(Asked { about, at: boottime(), local, strangers, mons_on, tree, stops })
+        Ok(Asked { about, at: boottime(), health, local, strangers, mons_on, tree, stops })
     }
 
     async fn ask_to_stop(

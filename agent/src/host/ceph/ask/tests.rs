@@ -99,8 +99,12 @@ fn a_cluster_is_asked_for_all_once_and_for_its_status_while_nothing_changes() {
     assert_eq!(sick.status.osds.up, Some(2));
     assert!(sick.status.health.check("OSD_DOWN").unwrap().detail[0].contains("osd.1"));
     assert_eq!(answer(&sick.stops[0]).ok, Some(false));
+    let still = node.cluster();
+    assert_eq!(node.questions(), ["status"], "that it is not well keeps the node up, whatever else is told");
+    assert_eq!((&still.status, &still.stops), (&sick.status, &sick.stops));
+    node.last.0.lock().unwrap().as_mut().unwrap().at -= ILL_AGAIN;
     node.cluster();
-    assert_eq!(node.questions(), ALL, "it is not well, so all of it matters");
+    assert_eq!(node.questions(), ALL, "that was too long ago");
     node.says("mon-down");
     assert_eq!(answer(&node.cluster().stops[1]).ok, Some(false));
 }
