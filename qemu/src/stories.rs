@@ -11,6 +11,7 @@ mod boot_disk;
 mod boot_pxe;
 mod boot_usb;
 mod boot_zfs;
+mod ceph;
 pub(crate) mod ceph_live;
 pub(crate) mod claims;
 mod faults;

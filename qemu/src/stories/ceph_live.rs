@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::agent_here::{AgentHere, Ours};
 use crate::scene::Scene;
+use crate::stories::ceph::READER;
 use cluster::{Cluster, OTHER, THIS};
 
 /// Ceph is asked every two seconds, and sees what is lost after some seconds of its own.
@@ -44,9 +45,8 @@ fn section(cluster: &Cluster, dir: &Path) -> String {
 /// A cluster for somebody else, below `dir`, and the section of a configuration that has it asked.
 pub(crate) async fn beside(dir: &Path) -> Result<(Cluster, String)> {
     let cluster = Cluster::up(dir).await?;
-    let caps = r#"mon 'allow r' mgr 'allow command "osd ok-to-stop"'"#;
     let keyring = dir.join("hardstand.keyring");
-    cluster.tell(&format!("auth get-or-create client.hardstand {caps} -o {}", keyring.display())).await?;
+    cluster.tell(&format!("auth get-or-create client.hardstand {READER} -o {}", keyring.display())).await?;
     let section = section(&cluster, dir);
     Ok((cluster, section))
 }

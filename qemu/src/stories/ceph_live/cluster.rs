@@ -12,6 +12,7 @@ use hardstand_exec::{Run, Started, find};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::stories::ceph::{FSID, SETTINGS, keys};
 use crate::wait::until;
 
 /// What a host is called: this one, as the kernel says, and two others.
@@ -22,7 +23,16 @@ pub(super) const OTHER: &str = "other";
 const MONITORS: [(&str, u16, &str); 3] = [("a", 3300, THIS), ("b", 3301, "third"), ("c", 3302, OTHER)];
 const MANAGERS: [(&str, &str); 2] = [("x", THIS), ("y", "third")];
 const OSDS: [(&str, &str); 3] = [("0", THIS), ("1", OTHER), ("2", "third")];
-const FSID: &str = "5d3d2f1c-7a0e-4c52-9d0b-2f4f3f1a6c77";
+/// What makes losses seen within seconds.
+const QUICK: [&str; 7] = [
+    "mon lease = 2",
+    "mon election timeout = 2",
+    "mon osd min down reporters = 1",
+    "mgr stats period = 1",
+    "osd mgr stats report interval = 1",
+    "osd heartbeat interval = 2",
+    "osd heartbeat grace = 6",
+];
 /// Small programs that make files.
 const MAKE_LIMIT: Duration = Duration::from_secs(60);
 /// Everything elects, peers and reports; 20 s on a busy machine.
@@ -87,7 +97,7 @@ impl Cluster {
         format!("ceph --conf {} --connect-timeout 30", self.conf().display())
     }
 
-    /// Losses are seen within seconds; nothing is written anywhere else; a host's disk says nothing of the cluster.
+    /// Nothing is written anywhere else; a host's disk says nothing of the cluster.
     fn conf_text(&self) -> String {
         let dir = self.dir.display();
         let mons: Vec<String> = MONITORS.iter().map(|(_, port, _)| format!("v2:127.0.0.1:{port}")).collect();
@@ -97,29 +107,7 @@ impl Cluster {
              mon data = {dir}/$name\nmgr data = {dir}/$name\nosd data = {dir}/$name\n",
             mons = mons.join(",")
         );
-        for setting in [
-            "auth cluster required = cephx",
-            "auth service required = cephx",
-            "auth client required = cephx",
-            "ms bind msgr1 = false",
-            "mon data avail warn = 1",
-            "mon data avail crit = 1",
-            "mon lease = 2",
-            "mon election timeout = 2",
-            "mon osd min down reporters = 1",
-            "mgr initial modules =",
-            "mgr stats period = 1",
-            "osd mgr stats report interval = 1",
-            "osd objectstore = memstore",
-            "memstore device bytes = 268435456",
-            // So that it writes down what it has in memory before it ends.
-            "osd fast shutdown = false",
-            "osd heartbeat interval = 2",
-            "osd heartbeat grace = 6",
-            "osd pool default size = 3",
-            "osd pool default min size = 2",
-            "osd pool default pg autoscale mode = off",
-        ] {
+        for setting in SETTINGS.iter().chain(&QUICK) {
             let _ = writeln!(text, "{setting}");
         }
         text
@@ -127,23 +115,9 @@ impl Cluster {
 
     /// Keys and empty stores.
     async fn make(&self) -> Result<()> {
-        let keyring = self.dir.join("keyring").display().to_string();
-        let mut script = format!("set -e; cd {}; k={keyring}\n", self.dir.display());
-        let mut key = |name: &str, caps: &str| {
-            let create = if name == "mon." { "--create-keyring " } else { "" };
-            let _ = writeln!(script, "ceph-authtool {create}$k --gen-key --name {name} {caps}");
-        };
-        key("mon.", "--cap mon 'allow *'");
-        key("client.admin", "--cap mon 'allow *' --cap mgr 'allow *' --cap osd 'allow *'");
-        for (name, _) in MANAGERS {
-            key(&format!("mgr.{name}"), "--cap mon 'allow profile mgr' --cap osd 'allow *'");
-        }
-        for (number, _) in OSDS {
-            key(
-                &format!("osd.{number}"),
-                "--cap mon 'allow profile osd' --cap mgr 'allow profile osd' --cap osd 'allow *'",
-            );
-        }
+        let keyring = self.dir.join("keyring");
+        let mut script = keys(&keyring, &MANAGERS.map(|(name, _)| name), &OSDS.map(|(number, _)| number));
+        let _ = writeln!(script, "cd {}; k={}", self.dir.display(), keyring.display());
         let mons: Vec<String> =
             MONITORS.iter().map(|(name, port, _)| format!("--addv {name} '[v2:127.0.0.1:{port}]'")).collect();
         let _ = writeln!(script, "monmaptool --create --fsid {FSID} {} monmap", mons.join(" "));
