@@ -54,6 +54,8 @@ pub(crate) const STORAGE_RECIPE: &str = "lab-storage";
 pub(crate) const SERVICE: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 77, 0, 200);
 /// Making an initrd for a new kernel is what needs it; the installed system itself runs in a quarter.
 const MEMORY_MIB: u32 = 768;
+/// Ceph's monitor, manager and OSD beside it, and its tool, which is a program in Python.
+const STORAGE_MEMORY_MIB: u32 = 2048;
 /// Takes the moving address on the node it runs on.
 const TAKE: &str = "/usr/lib/hardstand-lab/address take";
 /// Three machines share the host's processors: each gets one, and takes longer.
@@ -73,6 +75,8 @@ pub(crate) struct Topology {
     pub seeds: Vec<Seed>,
     /// Memory of each in MiB.
     pub memory_mib: u32,
+    /// Processors of each.
+    pub cpus: u8,
 }
 
 impl Topology {
@@ -80,13 +84,13 @@ impl Topology {
     pub(crate) fn three() -> Self {
         let seeds = [("node1", 11), ("node2", 12), ("nas", 13)];
         let seeds = seeds.map(|(name, last)| Seed::new(name, last)).into();
-        Self { recipe: RECIPE, seeds, memory_mib: MEMORY_MIB }
+        Self { recipe: RECIPE, seeds, memory_mib: MEMORY_MIB, cpus: 1 }
     }
 
     /// The same machines from the image with shared storage.
     #[must_use]
     pub(crate) fn with_storage(self) -> Self {
-        Self { recipe: STORAGE_RECIPE, ..self }
+        Self { recipe: STORAGE_RECIPE, memory_mib: STORAGE_MEMORY_MIB, cpus: 2, ..self }
     }
 
     /// Gives a machine a blank disk of this serial number, which no other of the topology's may have.
@@ -223,7 +227,7 @@ impl Node {
         let image = scene.artefact(topology.recipe, "disk.img")?;
         let mut machine = scene.machine(&seed.name, machine::uefi(&dir)?);
         machine.memory_mib = topology.memory_mib;
-        machine.cpus = 1;
+        machine.cpus = topology.cpus;
         let strict = if seed.strict { Some(Strict::over(&image, &dir).await?) } else { None };
         let (file, format, write_log) = match &strict {
             Some(strict) => (strict.disk(), Format::Raw, Some(strict.log())),
