@@ -26,6 +26,7 @@ mod reboot_kinds;
 mod roll;
 mod roll_bad_kernel;
 mod roll_bad_update;
+mod roll_ceph;
 mod roll_crash;
 mod roll_halt;
 mod roll_leader_dies;
@@ -104,6 +105,8 @@ pub(crate) enum Story {
     RollPartition,
     /// The machine that hosts the store is asked for first, and goes last and alone
     RollStoreHostLast,
+    /// All three machines are one Ceph cluster: while one is away nobody else may go
+    RollCeph,
     /// A pool of the storage box loses a disk between two nodes: the rollout waits until it is whole again
     RollStorage,
     /// Machines without an agent take slots by FleetLock beside a rollout
@@ -133,11 +136,11 @@ impl Story {
         Self::FleetPower,
     ];
     /// Stories that are told on demand only.
-    pub(crate) const ON_DEMAND: [Self; 2] = [Self::RollBadKernel, Self::RollEtcd];
+    pub(crate) const ON_DEMAND: [Self; 3] = [Self::RollBadKernel, Self::RollCeph, Self::RollEtcd];
 
     /// Whether its machines are a fleet: three of them at once.
     pub(crate) fn is_of_a_fleet(self) -> bool {
-        self.recipe() == Some(fleet::RECIPE) || self == Self::RollStorage
+        self.recipe() == Some(fleet::RECIPE) || [Self::RollCeph, Self::RollStorage].contains(&self)
     }
 
     /// The recipe whose image it boots; `None`: it boots nothing.
@@ -150,7 +153,9 @@ impl Story {
             | Self::TruenasSim
             | Self::KubernetesSim => return None,
             Self::BootUsb | Self::BootPxeBios | Self::BootPxeUefi => "live",
-            Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollStorage => fleet::STORAGE_RECIPE,
+            Self::BootZfs | Self::AgentIscsi | Self::AgentMd | Self::RollCeph | Self::RollStorage => {
+                fleet::STORAGE_RECIPE
+            }
             Self::BootDisk | Self::AgentHealth | Self::AgentHung => "lab-node",
             Self::FleetBoot | Self::FleetPower => fleet::RECIPE,
             Self::RollEmbedded
@@ -215,6 +220,7 @@ async fn tell_of_a_fleet(scene: &Scene, story: Story, part: Option<Part>) -> Res
         Story::RollBadKernel => roll_bad_kernel::run(scene).await,
         Story::RollLeaderDies => roll_leader_dies::run(scene).await,
         Story::RollPartition => roll_partition::run(scene).await,
+        Story::RollCeph => roll_ceph::run(scene).await,
         Story::RollStorage => roll_storage::run(scene).await,
         Story::RollStoreHostLast => roll_store_host_last::run(scene).await,
         Story::Fleetlock => fleetlock::run(scene).await,

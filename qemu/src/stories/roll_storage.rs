@@ -15,7 +15,7 @@ use crate::fleet::{Fleet, SeedFile, Topology};
 use crate::scene::Scene;
 use crate::stories::claims::{self, COMMAND_LIMIT};
 use crate::stories::iscsi;
-use crate::stories::rolling::{ROLL_LIMIT, explain, finishes, nothing_begins, start, told, up_as};
+use crate::stories::rolling::{ROLL_LIMIT, explain, finishes, is_shut, nothing_begins, start, told, up_as};
 use crate::updates::Version;
 use crate::wait::until;
 
@@ -25,8 +25,6 @@ const NAS_NAME: &str = "lab-nas";
 const DISK_BYTES: u64 = 512 << 20;
 /// Modules are loaded, disks are partitioned and named, under emulation.
 const POOL_LIMIT: Duration = Duration::from_secs(180);
-/// A mirror of this size is whole again in seconds; that it is becomes known with the agent's next question.
-const SEEN_LIMIT: Duration = Duration::from_secs(180);
 /// Where the storage box is.
 const NAS: &str = "10.77.0.13";
 
@@ -179,22 +177,6 @@ async fn stands_still(scene: &Scene, fleet: &Fleet, operator: &Operator) -> Resu
     }
     is_shut(scene, operator, "node2", "pool tank DEGRADED").await?;
     waits(scene, operator).await
-}
-
-/// The gate of a node says no, with these words among its reasons.
-async fn is_shut(scene: &Scene, operator: &Operator, node: &str, words: &str) -> Result<()> {
-    let mut last = String::new();
-    let what = format!("the gate of {node} to be shut: {words}");
-    let shut = until(&what, SEEN_LIMIT, async || {
-        let said = operator.run(&["gate", node]).await?;
-        last = String::from_utf8_lossy(&said.stdout).into_owned();
-        // Its lines are folded for the terminal.
-        let flat = last.split_whitespace().collect::<Vec<_>>().join(" ");
-        Ok((said.code == Some(2) && flat.contains(words)).then_some(()))
-    });
-    shut.await.with_context(|| format!("the gate says: {last}"))?;
-    scene.say(&format!("the gate of {node} says:\n{}", last.trim_end()));
-    Ok(())
 }
 
 /// Nothing begins on the second node for a while.

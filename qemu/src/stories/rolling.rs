@@ -143,6 +143,25 @@ pub(crate) async fn finishes(scene: &Scene, fleet: &Fleet, operator: &Operator, 
     Ok(())
 }
 
+/// What has happened becomes known with an agent's next question.
+const SHUT_LIMIT: Duration = Duration::from_secs(180);
+
+/// The gate of a node says no, with these words among its reasons.
+pub(crate) async fn is_shut(scene: &Scene, operator: &Operator, node: &str, words: &str) -> Result<()> {
+    let mut last = String::new();
+    let what = format!("the gate of {node} to be shut: {words}");
+    let shut = until(&what, SHUT_LIMIT, async || {
+        let said = operator.run(&["gate", node]).await?;
+        last = String::from_utf8_lossy(&said.stdout).into_owned();
+        // Its lines are folded for the terminal.
+        let flat = last.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok((said.code == Some(2) && flat.contains(words)).then_some(()))
+    });
+    shut.await.with_context(|| format!("the gate says: {last}"))?;
+    scene.say(&format!("the gate of {node} says:\n{}", last.trim_end()));
+    Ok(())
+}
+
 /// A leader that may grant does so within a second or two; ten of those are a silence that says something.
 const QUIET: Duration = Duration::from_secs(20);
 
